@@ -1,0 +1,508 @@
+//! Containers, by the Docker Engine API over its socket. Podman serves the same API.
+
+use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_logs};
+use crate::{
+    reconcile::{Kind, PartKey, Seen, SeenState, Trouble},
+    sources::Sources,
+};
+use bollard::{
+    API_DEFAULT_VERSION, Docker as Client,
+    errors::Error,
+    models::{ContainerInspectResponse, ContainerStateStatusEnum},
+    query_parameters::{
+        CreateContainerOptions, CreateImageOptions, EventsOptions, ListContainersOptionsBuilder,
+        RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    },
+};
+use edgedeck_model::{
+    NodeId, Problem, Time, VersionId,
+    api::LogPage,
+    app::{Container, Part, Run},
+    deployment::Reason,
+    node,
+};
+use futures::StreamExt;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{Mutex, Notify},
+    time::timeout,
+};
+
+pub(super) const LABEL_NODE: &str = "edgedeck.node";
+pub(super) const LABEL_PLACEMENT: &str = "edgedeck.placement";
+pub(super) const LABEL_VERSION: &str = "edgedeck.version";
+pub(super) const LABEL_PART: &str = "edgedeck.part";
+pub(super) const LABEL_HASH: &str = "edgedeck.spec-hash";
+/// Numbers of the NPU devices that a container has, separated by commas.
+pub(super) const LABEL_NPUS: &str = "edgedeck.npus";
+
+/// Seconds that the engine has to begin an answer.
+const ANSWER_SECONDS: u64 = 60;
+/// A pull that brings nothing for this long has failed.
+const PULL_SILENCE: Duration = Duration::from_secs(120);
+
+/// The socket to use where none is named: `DOCKER_HOST`, else Docker's, else Podman's.
+pub fn default_host() -> String {
+    if let Ok(host) = std::env::var("DOCKER_HOST")
+        && !host.is_empty()
+    {
+        return host;
+    }
+    let places = ["/var/run/docker.sock", "/run/podman/podman.sock"];
+    let found = places
+        .iter()
+        .find(|place| std::path::Path::new(place).exists())
+        .unwrap_or(&places[0]);
+    format!("unix://{found}")
+}
+
+/// The container engine of this node.
+pub struct Docker {
+    /// `unix://…`
+    host: String,
+    node: NodeId,
+    sources: Sources,
+    client: Mutex<Option<Client>>,
+    /// Held from choosing NPUs until a container has them.
+    creating: Mutex<()>,
+}
+
+impl Docker {
+    pub fn new(host: String, node: NodeId, sources: Sources) -> Self {
+        Self {
+            host,
+            node,
+            sources,
+            client: Mutex::new(None),
+            creating: Mutex::new(()),
+        }
+    }
+
+    /// A client that speaks the engine's version of the API.
+    async fn client(&self) -> Result<Client, Error> {
+        let mut held = self.client.lock().await;
+        if let Some(client) = held.as_ref() {
+            return Ok(client.clone());
+        }
+        let client = Client::connect_with_unix(&self.host, ANSWER_SECONDS, API_DEFAULT_VERSION)?;
+        let client = client.negotiate_version().await?;
+        *held = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Forgets the client when the engine went away: it may come back as another version.
+    async fn check<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &outcome
+            && !matches!(
+                error,
+                Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. }
+            )
+        {
+            *self.client.lock().await = None;
+        }
+        outcome
+    }
+
+    /// What the engine is, or why it could not be asked; `None` where there is none.
+    pub async fn about(&self) -> Option<Result<node::Runtime, String>> {
+        let asked = async {
+            let client = self.client().await?;
+            self.check(client.version().await).await
+        };
+        let version = match asked.await {
+            Ok(version) => version,
+            Err(Error::SocketNotFoundError(_)) => return None,
+            Err(error) => return Some(Err(edgedeck_model::name::tame(&crate::chain(&error), 300))),
+        };
+        let components = version.components.unwrap_or_default();
+        let is_podman = components
+            .iter()
+            .any(|component| component.name.to_ascii_lowercase().contains("podman"));
+        let tame = |text: Option<String>| edgedeck_model::name::tame(&text.unwrap_or_default(), 64);
+        Some(Ok(node::Runtime {
+            name: if is_podman { "podman" } else { "docker" }.to_owned(),
+            version: tame(version.version),
+            api_version: tame(version.api_version),
+        }))
+    }
+
+    /// Wakes somebody whenever something happens to this node's containers; never ends.
+    pub async fn watch(&self, wake: Arc<Notify>) {
+        loop {
+            if let Ok(client) = self.client().await {
+                let filters = HashMap::from([
+                    ("type".to_owned(), vec!["container".to_owned()]),
+                    ("label".to_owned(), vec![self.node_label()]),
+                ]);
+                let mut events = client.events(Some(EventsOptions {
+                    filters: Some(filters),
+                    ..Default::default()
+                }));
+                wake.notify_one();
+                while let Some(Ok(_)) = events.next().await {
+                    wake.notify_one();
+                }
+                *self.client.lock().await = None;
+                wake.notify_one();
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+
+    fn node_label(&self) -> String {
+        format!("{LABEL_NODE}={}", self.node)
+    }
+
+    /// Ids and labels of this node's containers, or of those of one part.
+    async fn list(
+        &self,
+        client: &Client,
+        key: Option<&PartKey>,
+    ) -> Result<Vec<(String, HashMap<String, String>)>, Error> {
+        let mut labels = vec![self.node_label()];
+        if let Some(key) = key {
+            labels.push(format!("{LABEL_PLACEMENT}={}", key.placement));
+            labels.push(format!("{LABEL_PART}={}", key.part));
+        }
+        let filters = HashMap::from([("label".to_owned(), labels)]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let found = self.check(client.list_containers(Some(options)).await).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|one| Some((one.id?, one.labels.unwrap_or_default())))
+            .collect())
+    }
+
+    async fn look_for(&self, key: Option<&PartKey>) -> Result<Vec<Seen>, Error> {
+        let client = self.client().await?;
+        let mut seen = Vec::new();
+        for (id, labels) in self.list(&client, key).await? {
+            match self.check(client.inspect_container(&id, None).await).await {
+                Ok(found) => seen.extend(read(&id, &labels, &found)),
+                // It went away since the list was made.
+                Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn create(
+        &self,
+        client: &Client,
+        key: &PartKey,
+        part: &Part,
+        container: &Container,
+        version: VersionId,
+        hash: &str,
+    ) -> Result<(), Trouble> {
+        let _creating = self.creating.lock().await;
+        let mut labels = HashMap::from([
+            (LABEL_NODE.to_owned(), self.node.to_string()),
+            (LABEL_PLACEMENT.to_owned(), key.placement.to_string()),
+            (LABEL_VERSION.to_owned(), version.to_string()),
+            (LABEL_PART.to_owned(), key.part.clone()),
+            (LABEL_HASH.to_owned(), hash.to_owned()),
+        ]);
+        let mut devices = Vec::new();
+        if part.resources.npus > 0 {
+            let used: BTreeSet<u32> = self
+                .list(client, None)
+                .await
+                .map_err(|error| trouble(&error))?
+                .iter()
+                .filter_map(|(_, labels)| labels.get(LABEL_NPUS))
+                .flat_map(|list| list.split(',').filter_map(|number| number.parse().ok()))
+                .collect();
+            let chosen = docker_create::choose_npus(&self.sources, part.resources.npus, &used)?;
+            let list: Vec<String> = chosen.iter().map(u32::to_string).collect();
+            labels.insert(LABEL_NPUS.to_owned(), list.join(","));
+            devices = docker_create::npu_devices(&self.sources, &chosen);
+        }
+        let cpus = crate::facts::cpus(&self.sources);
+        let body = docker_create::body(part, container, labels, devices, cpus);
+        let options = CreateContainerOptions {
+            name: Some(key.name()),
+            ..Default::default()
+        };
+        let created = self.check(client.create_container(Some(options), body).await).await;
+        created.map(drop).map_err(|error| trouble(&error))
+    }
+}
+
+impl Runtime for Docker {
+    async fn look(&self) -> Option<Vec<Seen>> {
+        self.look_for(None)
+            .await
+            .inspect_err(|error| tracing::debug!("containers: {}", crate::chain(error)))
+            .ok()
+    }
+
+    async fn look_at(&self, key: &PartKey) -> Result<Option<Seen>, Trouble> {
+        Ok(self.look_for(Some(key)).await.map_err(|error| trouble(&error))?.pop())
+    }
+
+    async fn fetch(&self, _: &PartKey, part: &Part) -> Result<(), Trouble> {
+        let Run::Container(container) = &part.run else {
+            return Ok(());
+        };
+        let client = self.client().await.map_err(|error| trouble(&error))?;
+        let image = docker_create::with_tag(&container.image);
+        match self.check(client.inspect_image(&image).await).await {
+            Ok(_) => return Ok(()),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+            Err(error) => return Err(trouble(&error)),
+        }
+        tracing::info!(image, "pulling");
+        let options = CreateImageOptions {
+            from_image: Some(image.clone()),
+            ..Default::default()
+        };
+        let mut progress = client.create_image(Some(options), None, None);
+        loop {
+            match timeout(PULL_SILENCE, progress.next()).await {
+                Err(_) => return Err(Trouble::new(Reason::ImageUnreachable, "the pull stands still")),
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => return Err(pull_trouble(&error)),
+                Ok(None) => break,
+            }
+        }
+        // A pull can end without an error and without the image, for another architecture for instance.
+        match client.inspect_image(&image).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Trouble::new(Reason::ImageNotFound, error)),
+        }
+    }
+
+    async fn start(&self, key: &PartKey, part: &Part, version: VersionId, hash: &str) -> Result<(), Trouble> {
+        let Run::Container(container) = &part.run else {
+            return Ok(());
+        };
+        let client = self.client().await.map_err(|error| trouble(&error))?;
+        let mut there = false;
+        for (id, labels) in self.list(&client, Some(key)).await.map_err(|error| trouble(&error))? {
+            if labels.get(LABEL_HASH).is_some_and(|other| other == hash) && !there {
+                there = true;
+            } else {
+                self.remove_one(&client, &id).await?;
+            }
+        }
+        if !there {
+            self.create(&client, key, part, container, version, hash).await?;
+        }
+        let started = self.check(client.start_container(&key.name(), None).await).await;
+        started.map_err(|error| trouble(&error))
+    }
+
+    async fn stop(&self, key: &PartKey) -> Result<(), Trouble> {
+        let client = self.client().await.map_err(|error| trouble(&error))?;
+        let options = || StopContainerOptionsBuilder::default().t(STOP_SECONDS as i32).build();
+        for (id, _) in self.list(&client, Some(key)).await.map_err(|error| trouble(&error))? {
+            match self.check(client.stop_container(&id, Some(options())).await).await {
+                // 304: it had ended already.
+                Ok(())
+                | Err(Error::DockerResponseServerError {
+                    status_code: 304 | 404, ..
+                }) => {}
+                Err(error) => return Err(trouble(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, key: &PartKey) -> Result<(), Trouble> {
+        self.stop(key).await?;
+        let client = self.client().await.map_err(|error| trouble(&error))?;
+        for (id, _) in self.list(&client, Some(key)).await.map_err(|error| trouble(&error))? {
+            self.remove_one(&client, &id).await?;
+        }
+        Ok(())
+    }
+
+    async fn logs(&self, key: &PartKey, request: LogRequest) -> Result<LogPage, Problem> {
+        let unreachable = |error: Error| Problem::internal(crate::chain(&error));
+        let client = self.client().await.map_err(unreachable)?;
+        let found = self.list(&client, Some(key)).await.map_err(unreachable)?;
+        let Some((id, _)) = found.first() else {
+            return Err(Problem::not_found("placement"));
+        };
+        docker_logs::read(&client, id, request).await.map_err(unreachable)
+    }
+}
+
+impl Docker {
+    async fn remove_one(&self, client: &Client, id: &str) -> Result<(), Trouble> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.check(client.remove_container(id, Some(options)).await).await {
+            // 409: it is being removed already; the next look tells.
+            Ok(())
+            | Err(Error::DockerResponseServerError {
+                status_code: 404 | 409, ..
+            }) => Ok(()),
+            Err(error) => Err(trouble(&error)),
+        }
+    }
+}
+
+/// What an inspected container means; `None` for one that carries no labels of ours or is on its way out.
+fn read(id: &str, labels: &HashMap<String, String>, found: &ContainerInspectResponse) -> Option<Seen> {
+    let state = found.state.as_ref()?;
+    let since = state.started_at.as_deref().and_then(time);
+    let finished_at = state.finished_at.as_deref().and_then(time);
+    let seen_state = match (state.status?, since) {
+        (ContainerStateStatusEnum::REMOVING, _) => return None,
+        (ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD, Some(since)) => SeenState::Ended {
+            since,
+            finished_at: finished_at.unwrap_or(since),
+            exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1),
+            out_of_memory: state.oom_killed.unwrap_or(false),
+        },
+        (ContainerStateStatusEnum::CREATED, _) | (_, None) => SeenState::Made,
+        (_, Some(since)) => SeenState::Running { since },
+    };
+    Some(Seen {
+        key: PartKey {
+            placement: labels.get(LABEL_PLACEMENT)?.parse().ok()?,
+            part: labels.get(LABEL_PART)?.clone(),
+        },
+        kind: Kind::Container,
+        version: labels.get(LABEL_VERSION)?.parse().ok()?,
+        hash: labels.get(LABEL_HASH)?.clone(),
+        run: format!("{id} {}", state.started_at.as_deref().unwrap_or_default()),
+        state: seen_state,
+    })
+}
+
+/// The engine's time; `None` for its zero.
+fn time(text: &str) -> Option<Time> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    (at.as_second() > 0).then(|| Time(at.as_millisecond()))
+}
+
+fn words(error: &Error) -> String {
+    match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        Error::DockerStreamError { error } => error.clone(),
+        other => crate::chain(other),
+    }
+}
+
+/// Why the engine refused, told from its words: the API has no codes for it.
+fn trouble(error: &Error) -> Trouble {
+    let words = words(error);
+    let has = |text: &str| words.contains(text);
+    let reason = match error {
+        Error::DockerResponseServerError { .. } | Error::DockerStreamError { .. } => {
+            if has("port is already allocated") || has("address already in use") || has("ports are not available") {
+                Reason::PortTaken
+            } else if has("No such image") || has("image not known") {
+                Reason::ImageNotFound
+            } else if has("device information") || has("no such device") {
+                Reason::NoSuchDevice
+            } else {
+                Reason::Refused
+            }
+        }
+        _ => Reason::NoRuntime,
+    };
+    Trouble::new(reason, words)
+}
+
+fn pull_trouble(error: &Error) -> Trouble {
+    let words = words(error);
+    let says = [
+        "manifest unknown",
+        "not found",
+        "does not exist",
+        "pull access denied",
+        "name unknown",
+        "no matching manifest",
+    ];
+    // What could not be asked is not known to be missing.
+    let network = [
+        "no such host",
+        "dial tcp",
+        "lookup ",
+        "timeout",
+        "connection refused",
+        "Client.Timeout",
+        "TLS handshake",
+    ];
+    let is_missing = says.iter().any(|text| words.contains(text)) && !network.iter().any(|text| words.contains(text));
+    let reason = match error {
+        Error::DockerResponseServerError { status_code: 404, .. }
+            if !network.iter().any(|text| words.contains(text)) =>
+        {
+            Reason::ImageNotFound
+        }
+        _ if is_missing => Reason::ImageNotFound,
+        _ => Reason::ImageUnreachable,
+    };
+    Trouble::new(reason, words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_by_their_words() {
+        let server = |status_code, message: &str| Error::DockerResponseServerError {
+            status_code,
+            message: message.to_owned(),
+        };
+        let port = "driver failed programming external connectivity on endpoint x: Bind for 0.0.0.0:80 failed: port is already allocated";
+        assert_eq!(trouble(&server(500, port)).reason, Reason::PortTaken);
+        assert_eq!(
+            trouble(&server(404, "No such image: x:1")).reason,
+            Reason::ImageNotFound
+        );
+        assert_eq!(
+            trouble(&server(
+                500,
+                "error gathering device information while adding custom device"
+            ))
+            .reason,
+            Reason::NoSuchDevice
+        );
+        assert_eq!(trouble(&server(400, "invalid mount config")).reason, Reason::Refused);
+        assert_eq!(
+            trouble(&Error::SocketNotFoundError("x".to_owned())).reason,
+            Reason::NoRuntime
+        );
+        for missing in [
+            "manifest for x:1 not found: manifest unknown",
+            "pull access denied for x, repository does not exist or may require 'docker login'",
+        ] {
+            assert_eq!(
+                pull_trouble(&server(404, missing)).reason,
+                Reason::ImageNotFound,
+                "{missing}"
+            );
+        }
+        for away in [
+            "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io: no such host",
+            "net/http: TLS handshake timeout",
+        ] {
+            assert_eq!(
+                pull_trouble(&server(500, away)).reason,
+                Reason::ImageUnreachable,
+                "{away}"
+            );
+        }
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(time("2024-05-01T00:00:00.5Z"), Some(Time(1_714_521_600_500)));
+        assert_eq!(time("0001-01-01T00:00:00Z"), None);
+        assert_eq!(time("soon"), None);
+    }
+}

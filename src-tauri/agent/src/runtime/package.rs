@@ -1,0 +1,355 @@
+//! Process packages: fetched from the engine, checked, unpacked.
+
+use crate::{
+    identity::{Identity, Trust},
+    join,
+    reconcile::Trouble,
+};
+use edgedeck_model::{api::PACKAGE_MAX, app::is_package_hash, deployment::Reason};
+use edgedeck_protocol::PACKAGE_PATH;
+use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::RwLock;
+
+/// Limits of what a package may hold once unpacked.
+const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+const UNPACKED_FILES_MAX: usize = 100_000;
+/// A download that brings nothing for this long has failed.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How to reach the engine for bulk; changes with the certificate and the addresses.
+#[derive(Clone)]
+pub struct EngineAccess {
+    pub trust: Trust,
+    pub identity: Identity,
+    pub addresses: Vec<String>,
+}
+
+/// The packages of a node, each in a folder named by its hash.
+pub struct Packages {
+    folder: PathBuf,
+    engine: Option<Arc<RwLock<EngineAccess>>>,
+}
+
+impl Packages {
+    /// `engine` is where packages come from; without it only those that are there can be used.
+    pub fn new(folder: PathBuf, engine: Option<Arc<RwLock<EngineAccess>>>) -> Self {
+        Self { folder, engine }
+    }
+
+    pub fn folder_of(&self, hash: &str) -> PathBuf {
+        self.folder.join(hash)
+    }
+
+    /// Gets a package where it is not there yet.
+    ///
+    /// # Errors
+    /// [`Reason::PackageMissing`] when it cannot be had, [`Reason::PackageBroken`] when it must not be used.
+    pub async fn fetch(&self, hash: &str) -> Result<(), Trouble> {
+        if !is_package_hash(hash) {
+            return Err(Trouble::new(Reason::PackageBroken, "not a package's hash"));
+        }
+        if self.folder_of(hash).is_dir() {
+            return Ok(());
+        }
+        let file = self.download(hash).await?;
+        let (folder, place) = (self.folder.clone(), self.folder_of(hash));
+        let unpacking = tokio::task::spawn_blocking(move || unpack_to(file, &folder, &place));
+        unpacking
+            .await
+            .map_err(|error| Trouble::new(Reason::PackageBroken, error))?
+    }
+
+    async fn download(&self, hash: &str) -> Result<File, Trouble> {
+        let missing = |error: &dyn std::fmt::Display| Trouble::new(Reason::PackageMissing, error);
+        let Some(engine) = &self.engine else {
+            return Err(missing(&"no engine to fetch it from"));
+        };
+        let access = engine.read().await.clone();
+        let client = access
+            .trust
+            .client(&access.identity)
+            .map_err(|error| missing(&crate::chain(&error)))?;
+        let client = join::client(client).map_err(|error| missing(&crate::chain(&error)))?;
+        let mut last = missing(&"the engine has no address");
+        for address in &access.addresses {
+            match self.download_from(&client, address, hash).await {
+                Ok(file) => return Ok(file),
+                Err(trouble) => last = trouble,
+            }
+        }
+        Err(last)
+    }
+
+    async fn download_from(&self, client: &reqwest::Client, address: &str, hash: &str) -> Result<File, Trouble> {
+        let missing = |error: String| Trouble::new(Reason::PackageMissing, error);
+        let silent = |_| missing("the download stands still".to_owned());
+        let disk = |error: io::Error| missing(format!("writing the package: {error}"));
+        let request = client.get(format!("https://{address}{PACKAGE_PATH}/{hash}")).send();
+        let answer = tokio::time::timeout(SILENCE, request).await.map_err(silent)?;
+        let mut response = answer.map_err(|error| missing(crate::chain(&error)))?;
+        if !response.status().is_success() {
+            return Err(missing(format!("{address} answered HTTP {}", response.status())));
+        }
+        let mut file = tempfile::tempfile_in(&self.folder).map_err(disk)?;
+        let (mut sha, mut bytes) = (Sha256::new(), 0_u64);
+        loop {
+            let chunk = tokio::time::timeout(SILENCE, response.chunk()).await.map_err(silent)?;
+            let Some(chunk) = chunk.map_err(|error| missing(crate::chain(&error)))? else {
+                break;
+            };
+            bytes += chunk.len() as u64;
+            if bytes > PACKAGE_MAX {
+                return Err(Trouble::new(
+                    Reason::PackageBroken,
+                    format!("more than {PACKAGE_MAX} bytes"),
+                ));
+            }
+            sha.update(&chunk);
+            // One chunk is some KiB: quicker than handing it to another thread.
+            file.write_all(&chunk).map_err(disk)?;
+        }
+        let found = hex::encode(sha.finalize());
+        if found != hash {
+            return Err(Trouble::new(Reason::PackageBroken, format!("its SHA-256 is {found}")));
+        }
+        file.rewind().map_err(disk)?;
+        Ok(file)
+    }
+
+    /// Removes packages that nobody uses, and halves of unpacking that a power cut left.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn keep_only(&self, used: &BTreeSet<String>) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if is_package_hash(&name.to_string_lossy()) && !used.contains(name.to_string_lossy().as_ref()) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what an unpacking left that never ended; when none is under way.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let is_half = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("half-"));
+            if is_half {
+                fs::remove_dir_all(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unpack_to(file: File, folder: &Path, place: &Path) -> Result<(), Trouble> {
+    let disk = |error: io::Error| Trouble::new(Reason::PackageBroken, format!("unpacking: {error}"));
+    let half = tempfile::Builder::new()
+        .prefix("half-")
+        .tempdir_in(folder)
+        .map_err(disk)?;
+    unpack(io::BufReader::new(file), half.path()).map_err(|error| Trouble::new(Reason::PackageBroken, error))?;
+    match fs::rename(half.path(), place) {
+        Ok(()) => {
+            // It is not there any more under its first name.
+            let _ = half.keep();
+            Ok(())
+        }
+        // Two parts with the same package can be unpacking it at once.
+        Err(_) if place.is_dir() => Ok(()),
+        Err(error) => Err(disk(error)),
+    }
+}
+
+/// A package that must not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    #[error("reading or writing")]
+    Io(#[from] io::Error),
+    #[error("it is not a .tar.gz")]
+    Format(#[source] io::Error),
+    #[error("it holds an unsafe path: {0:?}")]
+    Path(String),
+    #[error("it holds something that is no file or folder: {0:?}")]
+    Kind(String),
+    #[error("it holds more than {UNPACKED_FILES_MAX} files")]
+    TooMany,
+    #[error("it holds more than {UNPACKED_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+/// Unpacks a `.tar.gz` of plain files and folders into an empty folder.
+///
+/// # Errors
+/// [`UnpackError`] for anything else in it, or too much of it.
+pub fn unpack(packed: impl Read, folder: &Path) -> Result<(), UnpackError> {
+    // The archive's own overhead is bounded, too: headers and padding count.
+    let unpacked = GzDecoder::new(packed).take(UNPACKED_BYTES_MAX + 1_024 * UNPACKED_FILES_MAX as u64);
+    let mut archive = tar::Archive::new(unpacked);
+    let (mut files, mut bytes) = (0, 0);
+    for entry in archive.entries().map_err(UnpackError::Format)? {
+        let mut entry = entry.map_err(UnpackError::Format)?;
+        files += 1;
+        if files > UNPACKED_FILES_MAX {
+            return Err(UnpackError::TooMany);
+        }
+        bytes += entry.size();
+        if bytes > UNPACKED_BYTES_MAX {
+            return Err(UnpackError::TooLarge);
+        }
+        let name = entry.path()?.into_owned();
+        let shown = || edgedeck_model::name::tame(&name.to_string_lossy(), 200);
+        let kind = entry.header().entry_type();
+        if matches!(kind, tar::EntryType::XGlobalHeader) {
+            continue;
+        }
+        let Some(place) = safe_place(folder, &name) else {
+            return Err(UnpackError::Path(shown()));
+        };
+        if kind.is_dir() {
+            make_folder(&place)?;
+        } else if kind.is_file() {
+            if let Some(parent) = place.parent() {
+                make_folder(parent)?;
+            }
+            let is_program = entry.header().mode()? & 0o111 != 0;
+            let mode = if is_program { 0o755 } else { 0o644 };
+            // Never through something that is there already.
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(&place)?;
+            io::copy(&mut entry, &mut file)?;
+        } else {
+            return Err(UnpackError::Kind(shown()));
+        }
+    }
+    if files == 0 {
+        return Err(UnpackError::Format(io::Error::other("it is empty")));
+    }
+    Ok(())
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path)
+}
+
+/// Where a name in an archive goes; `None` when that is outside of the folder.
+fn safe_place(folder: &Path, name: &Path) -> Option<PathBuf> {
+    let mut place = folder.to_owned();
+    for component in name.components() {
+        match component {
+            Component::Normal(part) => place.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(place)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use tar::{EntryType, Header};
+
+    /// A `.tar.gz` of entries, made byte by byte because good builders refuse bad names.
+    pub(crate) fn package(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
+        let mut tar = Vec::new();
+        for (name, kind, content) in entries {
+            let mut header = Header::new_ustar();
+            header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(*kind);
+            header.set_mode(0o755);
+            header.set_size(content.len() as u64);
+            if kind.is_symlink() || kind.is_hard_link() {
+                header.set_link_name("/etc/passwd").unwrap();
+            }
+            header.set_cksum();
+            tar.extend_from_slice(header.as_bytes());
+            tar.extend_from_slice(content);
+            tar.resize(tar.len().next_multiple_of(512), 0);
+        }
+        tar.resize(tar.len() + 1_024, 0);
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(&tar).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn files_and_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let packed = package(&[
+            ("./bin/", EntryType::Directory, b""),
+            ("bin/run", EntryType::Regular, b"#!/bin/sh\n"),
+            ("a/b/c", EntryType::Regular, b"x"),
+        ]);
+        unpack(packed.as_slice(), dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("bin/run")).unwrap(), b"#!/bin/sh\n");
+        assert!(dir.path().join("a/b/c").is_file());
+    }
+
+    #[test]
+    fn what_is_unsafe_is_refused() {
+        for (name, kind) in [
+            ("../x", EntryType::Regular),
+            ("a/../../x", EntryType::Regular),
+            ("/etc/x", EntryType::Regular),
+            ("link", EntryType::Symlink),
+            ("hard", EntryType::Link),
+            ("dev", EntryType::Char),
+            ("block", EntryType::Block),
+            ("pipe", EntryType::Fifo),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let inner = dir.path().join("inner");
+            fs::create_dir(&inner).unwrap();
+            assert!(
+                unpack(package(&[(name, kind, b"")]).as_slice(), &inner).is_err(),
+                "{name}"
+            );
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "{name}");
+            assert_eq!(fs::read_dir(&inner).unwrap().count(), 0, "{name}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let twice = package(&[("a", EntryType::Regular, b"1"), ("a", EntryType::Regular, b"2")]);
+        assert!(unpack(twice.as_slice(), dir.path()).is_err());
+        for bytes in [&b""[..], b"not gzip", &package(&[])] {
+            assert!(unpack(bytes, dir.path()).is_err());
+        }
+    }
+
+    #[test]
+    fn what_claims_or_is_too_much_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut header = Header::new_ustar();
+        header.set_path("big").unwrap();
+        header.set_size(UNPACKED_BYTES_MAX + 1);
+        header.set_entry_type(EntryType::Regular);
+        header.set_cksum();
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(header.as_bytes()).unwrap();
+        assert!(matches!(
+            unpack(gzip.finish().unwrap().as_slice(), dir.path()),
+            Err(UnpackError::TooLarge)
+        ));
+    }
+}

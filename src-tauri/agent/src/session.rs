@@ -1,0 +1,512 @@
+//! The running agent: one link to the engine, and all that goes over it.
+
+use crate::{
+    VERSION, facts,
+    home::{Home, HomeError, State},
+    identity::{self, Identity, IdentityError, Trust},
+    link::{Link, LinkError},
+    observer::{self, Observations, Observer},
+    runtime::{
+        LogRequest,
+        docker::{self, Docker},
+        package::{EngineAccess, Packages},
+        process::Processes,
+    },
+    service,
+    sources::Sources,
+    status::Status,
+    workloads::Workloads,
+};
+use edgedeck_model::{Code, Problem, time::HOUR};
+use edgedeck_protocol::{Answer, FromAgent, HEARTBEAT, Hello, Task, ToAgent, VERSIONS, Welcome};
+use ring::rand::{SecureRandom, SystemRandom};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, RwLock, Semaphore, mpsc},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Requests of the engine that are worked on at a time.
+const TASKS: usize = 32;
+/// Samples that are sent before anything else has its turn.
+const SAMPLES_AT_ONCE: usize = 32;
+/// How long removing every workload may take when the node is taken out of the lab.
+const REMOVE_MAX: Duration = Duration::from_secs(120);
+
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("finding this program's own file")]
+    Program(#[source] std::io::Error),
+    #[error(
+        "the node was removed from the lab, but not every workload could be: see the log; run `edgedeck-agent leave`"
+    )]
+    LeftBehind,
+}
+
+/// How and where an agent runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub home: Home,
+    pub sources: Sources,
+    /// `unix://…`
+    pub docker_host: String,
+    pub npu_tool: PathBuf,
+    /// The agent's program, which supervises processes.
+    pub program: PathBuf,
+}
+
+impl Options {
+    /// As the machine and the environment have it.
+    ///
+    /// # Errors
+    /// [`AgentError::Program`].
+    pub fn of_machine(home: Home, docker_host: Option<String>) -> Result<Self, AgentError> {
+        Ok(Self {
+            home,
+            sources: Sources::default(),
+            docker_host: docker_host.unwrap_or_else(docker::default_host),
+            npu_tool: observer::npu_tool(),
+            program: std::env::current_exe().map_err(AgentError::Program)?,
+        })
+    }
+}
+
+/// Why an agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was asked to; its workloads run on.
+    Stopped,
+    /// Its node was taken out of the lab; nothing of it is left.
+    Removed,
+}
+
+/// The parts of an agent that look after workloads; also what `leave` needs.
+pub struct Base {
+    pub state: State,
+    pub access: Arc<RwLock<EngineAccess>>,
+    pub docker: Arc<Docker>,
+    pub workloads: Workloads,
+}
+
+impl Base {
+    /// Begins looking after the workloads of a joined node.
+    ///
+    /// # Errors
+    /// When its folder cannot be read.
+    pub fn start(options: &Options) -> Result<Self, AgentError> {
+        let home = &options.home;
+        home.create()?;
+        let state = home.state()?;
+        let trust = Trust::new(&home.ca_pem()?)?;
+        let identity = home.identity()?;
+        let access = EngineAccess {
+            trust,
+            identity,
+            addresses: state.addresses.clone(),
+        };
+        let access = Arc::new(RwLock::new(access));
+        let wake = Arc::new(Notify::new());
+        let docker = Arc::new(Docker::new(
+            options.docker_host.clone(),
+            state.node,
+            options.sources.clone(),
+        ));
+        let packages = Packages::new(home.packages(), Some(access.clone()));
+        if let Err(error) = packages.sweep() {
+            tracing::warn!("removing halves of packages: {error}");
+        }
+        let processes = Processes::new(home.clone(), packages, options.program.clone(), wake.clone());
+        let workloads = Workloads::start(home.clone(), docker.clone(), Arc::new(processes), wake)?;
+        Ok(Self {
+            state,
+            access,
+            docker,
+            workloads,
+        })
+    }
+}
+
+/// Runs the agent until it is asked to stop or its node is removed.
+///
+/// # Errors
+/// When its folder is in use, missing or damaged; never because the engine is away.
+pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Ending, AgentError> {
+    options.home.create()?;
+    let _lock = options.home.lock()?;
+    let base = Base::start(&options)?;
+    let (observer, observations) =
+        Observer::new(options.sources.clone(), base.docker.clone(), options.npu_tool.clone());
+    let observing = tokio::spawn(observer.run());
+    let mut agent = Agent {
+        boot_id: facts::boot_id(&options.sources),
+        home: options.home.clone(),
+        base,
+        observations,
+        status: Status {
+            agent_version: VERSION.to_owned(),
+            since: crate::now(),
+            ..Status::default()
+        },
+        renewal_asked: None,
+    };
+    tokio::pin!(stop);
+    let ended = tokio::select! {
+        () = &mut stop => Ok(Ending::Stopped),
+        () = agent.keep_linked() => agent.be_removed(&options.home).await,
+    };
+    observing.abort();
+    ended
+}
+
+struct Agent {
+    home: Home,
+    boot_id: String,
+    base: Base,
+    observations: Observations,
+    status: Status,
+    renewal_asked: Option<std::time::Instant>,
+}
+
+/// Why a link ended.
+enum LinkEnd {
+    Broken(LinkError),
+    Removed,
+}
+
+impl Agent {
+    /// Links again and again; ends when the node was removed.
+    async fn keep_linked(&mut self) {
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            for address in self.base.state.addresses.clone() {
+                match self.open(&address).await {
+                    Ok((link, welcome)) => {
+                        backoff = BACKOFF_MIN;
+                        tracing::info!(address, "linked");
+                        self.set_status(Some(address.clone()), None);
+                        match self.serve(link, welcome, &address).await {
+                            LinkEnd::Removed => return,
+                            LinkEnd::Broken(error) => self.unlinked(&address, &error),
+                        }
+                    }
+                    Err(LinkError::Removed) => return,
+                    Err(error) => self.unlinked(&address, &error),
+                }
+            }
+            sleep(jittered(backoff)).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    fn unlinked(&mut self, address: &str, error: &LinkError) {
+        let problem = format!("{address}: {}", crate::chain(error));
+        if self.status.problem.as_ref() != Some(&problem) {
+            tracing::warn!("no link: {problem}");
+        }
+        self.set_status(None, Some(problem));
+    }
+
+    fn set_status(&mut self, connected_to: Option<String>, problem: Option<String>) {
+        if (&self.status.connected_to, &self.status.problem) == (&connected_to, &problem) {
+            return;
+        }
+        if self.status.connected_to.is_some() != connected_to.is_some() {
+            self.status.since = crate::now();
+        }
+        self.status.connected_to = connected_to;
+        self.status.problem = problem;
+        self.status.store(&self.home);
+    }
+
+    async fn open(&self, address: &str) -> Result<(Link, Welcome), LinkError> {
+        let tls = {
+            let access = self.base.access.read().await;
+            access.trust.client(&access.identity)
+        };
+        // A certificate that cannot be used is like an engine that cannot be reached: somebody may mend it.
+        let tls = tls.map_err(|error| LinkError::Refused(crate::chain(&error)))?;
+        let hello = Hello {
+            versions: VERSIONS,
+            agent_version: VERSION.to_owned(),
+            serial: self.base.state.serial.clone(),
+            boot_id: self.boot_id.clone(),
+            generation: self.base.workloads.generation(),
+            at: crate::now(),
+        };
+        Link::open(address, Arc::new(tls), hello).await
+    }
+
+    /// Serves one link until it ends.
+    async fn serve(&mut self, mut link: Link, welcome: Welcome, address: &str) -> LinkEnd {
+        let heartbeat = Duration::from_millis(welcome.heartbeat.clamp(1_000, HEARTBEAT).into());
+        self.welcomed(welcome, address).await;
+        self.observations.samples().rewind();
+        let mut facts = self.observations.facts.clone();
+        facts.mark_changed();
+        let mut observed = self.base.workloads.observed();
+        observed.mark_changed();
+        let sampled = self.observations.sampled.clone();
+        let (answers, mut answer_queue) = mpsc::channel(TASKS);
+        let tasks = Arc::new(Semaphore::new(TASKS));
+        let mut beat = interval(heartbeat);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let more = match self.send_samples(&mut link).await {
+                Ok(more) => more,
+                Err(error) => return LinkEnd::Broken(error),
+            };
+            let outcome = tokio::select! {
+                frame = link.receive() => match frame {
+                    Ok(ToAgent::Removed) => {
+                        link.close().await;
+                        return LinkEnd::Removed;
+                    }
+                    Ok(ToAgent::Welcome(welcome)) => {
+                        self.welcomed(welcome, address).await;
+                        Ok(())
+                    }
+                    Ok(ToAgent::Desired(desired)) => {
+                        // The engine sends it to managed nodes only: one that just waited has been put to work.
+                        self.set_managed(true);
+                        self.base.workloads.want(desired);
+                        Ok(())
+                    }
+                    Ok(ToAgent::Request { request, task }) => {
+                        self.begin(request, task, &answers, &tasks);
+                        Ok(())
+                    }
+                    Ok(frame) => {
+                        self.take(frame).await;
+                        Ok(())
+                    }
+                    // A newer engine may say things that this agent does not know.
+                    Err(LinkError::Frame(error)) => {
+                        tracing::warn!("passed over: {}", crate::chain(&error));
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+                changed = observed.changed() => match changed {
+                    Ok(()) => {
+                        let report = observed.borrow_and_update().clone();
+                        self.report(&mut link, report).await
+                    }
+                    Err(_) => return LinkEnd::Broken(LinkError::Closed),
+                },
+                changed = facts.changed() => match changed {
+                    Ok(()) => {
+                        let read = facts.borrow_and_update().clone();
+                        match read {
+                            Some(read) => send(&mut link, FromAgent::Facts(Box::new(read))).await,
+                            None => Ok(()),
+                        }
+                    }
+                    Err(_) => return LinkEnd::Broken(LinkError::Closed),
+                },
+                Some(answer) = answer_queue.recv() => send(&mut link, answer).await,
+                _ = beat.tick() => self.beat(&mut link).await,
+                () = sampled.notified() => Ok(()),
+                () = std::future::ready(()), if more => Ok(()),
+            };
+            if let Err(error) = outcome {
+                return LinkEnd::Broken(error);
+            }
+        }
+    }
+
+    fn set_managed(&mut self, managed: bool) {
+        if self.status.managed != Some(managed) {
+            self.status.managed = Some(managed);
+            self.status.store(&self.home);
+        }
+    }
+
+    async fn welcomed(&mut self, welcome: Welcome, address: &str) {
+        self.observations.set_pace(welcome.sample_interval);
+        self.set_managed(welcome.managed);
+        let mut addresses: Vec<String> = welcome
+            .addresses
+            .into_iter()
+            .filter(|one| crate::join::host_and_port(one).is_ok())
+            .take(16)
+            .collect();
+        // The one that works stays in the list, whatever the engine thinks its addresses are.
+        if !addresses.iter().any(|one| one == address) {
+            addresses.push(address.to_owned());
+        }
+        if addresses != self.base.state.addresses {
+            self.base.state.addresses.clone_from(&addresses);
+            self.base.access.write().await.addresses = addresses;
+            if let Err(error) = self.home.store_state(&self.base.state) {
+                tracing::error!("{}", crate::chain(&error));
+            }
+        }
+    }
+
+    async fn report(&mut self, link: &mut Link, report: Option<edgedeck_protocol::Observed>) -> Result<(), LinkError> {
+        let Some(report) = report else { return Ok(()) };
+        if self.status.instances != report.instances {
+            self.status.instances.clone_from(&report.instances);
+            self.status.store(&self.home);
+        }
+        send(link, FromAgent::Observed(report)).await
+    }
+
+    /// Sends some samples; true when there are more.
+    async fn send_samples(&self, link: &mut Link) -> Result<bool, LinkError> {
+        for _ in 0..SAMPLES_AT_ONCE {
+            let next = self.observations.samples().next_to_send();
+            let Some((number, sample)) = next else { return Ok(false) };
+            send(link, FromAgent::Sample { number, sample }).await?;
+        }
+        Ok(true)
+    }
+
+    async fn beat(&mut self, link: &mut Link) -> Result<(), LinkError> {
+        send(link, FromAgent::Heartbeat { at: crate::now() }).await?;
+        link.ping().await?;
+        let identity = self.base.access.read().await.identity.clone();
+        let asked_lately = self
+            .renewal_asked
+            .is_some_and(|at| at.elapsed() < Duration::from_millis(HOUR as u64));
+        let due =
+            identity::validity(&identity.certificate_pem).is_ok_and(|life| identity::renewal_due(life, crate::now()));
+        if !due || asked_lately {
+            return Ok(());
+        }
+        match identity::request(&identity.key_pem, &self.base.state.serial) {
+            Ok(csr_pem) => {
+                self.renewal_asked = Some(std::time::Instant::now());
+                tracing::info!("asking for a new certificate");
+                send(link, FromAgent::Renew { csr_pem }).await
+            }
+            Err(error) => {
+                tracing::error!("{}", crate::chain(&error));
+                Ok(())
+            }
+        }
+    }
+
+    async fn take(&mut self, frame: ToAgent) {
+        match frame {
+            ToAgent::Acknowledge { number } => self.observations.samples().acknowledge(number),
+            ToAgent::ObservedStored { sequence } => self.base.workloads.stored(sequence),
+            ToAgent::Pace { sample_interval } => self.observations.set_pace(sample_interval),
+            ToAgent::Certificate { pem } => self.renew(pem).await,
+            // Those that end a link, or begin one, or ask something, were taken before.
+            ToAgent::Refused { reason } => tracing::warn!("the engine refuses: {reason}"),
+            ToAgent::Welcome(_) | ToAgent::Desired(_) | ToAgent::Request { .. } | ToAgent::Removed => {}
+        }
+    }
+
+    /// Takes a new certificate, if it fits the key.
+    async fn renew(&mut self, certificate_pem: String) {
+        let mut access = self.base.access.write().await;
+        let identity = Identity {
+            certificate_pem,
+            ..access.identity.clone()
+        };
+        let fits = access
+            .trust
+            .client(&identity)
+            .map(drop)
+            .map_err(|error| crate::chain(&error));
+        let stored = fits.and_then(|()| {
+            self.home
+                .store_certificate(&identity.certificate_pem)
+                .map_err(|error| crate::chain(&error))
+        });
+        match stored {
+            Ok(()) => {
+                tracing::info!("the certificate was renewed");
+                access.identity = identity;
+            }
+            Err(error) => tracing::error!("a new certificate is not used: {error}"),
+        }
+    }
+
+    /// Begins to work on a request; its answer comes through the queue.
+    fn begin(&self, request: u64, task: Task, answers: &mpsc::Sender<FromAgent>, tasks: &Arc<Semaphore>) {
+        let answers = answers.clone();
+        let Ok(permit) = tasks.clone().try_acquire_owned() else {
+            let outcome = Err(Problem::new(Code::Unreachable).with("reason", "busy"));
+            tokio::spawn(async move { answers.send(FromAgent::Answer { request, outcome }).await });
+            return;
+        };
+        let Task::Logs {
+            placement,
+            part,
+            after,
+            lines,
+            wait,
+        } = task;
+        let reading = self
+            .base
+            .workloads
+            .logs(placement, part, LogRequest::new(after, lines, wait));
+        tokio::spawn(async move {
+            let outcome = reading.await.map(Answer::Logs);
+            drop(permit);
+            // Nobody waits for it when the link has ended.
+            let _ = answers.send(FromAgent::Answer { request, outcome }).await;
+        });
+    }
+
+    /// The node is no longer of the lab: nothing of it stays.
+    async fn be_removed(&self, home: &Home) -> Result<Ending, AgentError> {
+        tracing::info!("this node was taken out of the lab: removing everything");
+        if !self.base.workloads.remove_all(REMOVE_MAX).await {
+            return Err(AgentError::LeftBehind);
+        }
+        if let Err(error) = service::remove() {
+            tracing::warn!("removing the service: {error}");
+        }
+        home.remove()?;
+        Ok(Ending::Removed)
+    }
+}
+
+/// Sends a frame; one that is too large is passed over, because sending it again would not help.
+async fn send(link: &mut Link, frame: FromAgent) -> Result<(), LinkError> {
+    match link.send(&frame).await {
+        Err(LinkError::Frame(error)) => {
+            tracing::error!("not sent: {}", crate::chain(&error));
+            match frame {
+                FromAgent::Answer { request, .. } => {
+                    let outcome = Err(Problem::new(Code::TooLarge));
+                    link.send(&FromAgent::Answer { request, outcome }).await
+                }
+                _ => Ok(()),
+            }
+        }
+        other => other,
+    }
+}
+
+/// Between half and the whole of a time, so that a lab does not come back in one moment.
+fn jittered(time: Duration) -> Duration {
+    let mut byte = [0_u8; 2];
+    // Without randomness all wait equally long, which still works.
+    let _ = SystemRandom::new().fill(&mut byte);
+    let share = f64::from(u16::from_le_bytes(byte)) / f64::from(u16::MAX);
+    time.mul_f64(0.5 + share / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_within_half_and_whole() {
+        for _ in 0..1_000 {
+            let wait = jittered(BACKOFF_MAX);
+            assert!(wait >= BACKOFF_MAX / 2 && wait <= BACKOFF_MAX, "{wait:?}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Opening and closing an engine.
+
+use crate::{
+    Clock, Engine, alarms, hub, identity,
+    pki::{Pki, PkiError},
+    seal::{Seal, SealError},
+    settings,
+    store::{self, Effect, Store},
+    telemetry,
+};
+use edgedeck_model::time::SECOND;
+use parking_lot::RwLock;
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// How an engine is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data folder; made when it is not there.
+    pub data: PathBuf,
+    pub clock: Clock,
+    /// Names and addresses that the engine's certificate must carry.
+    pub hosts: BTreeSet<String>,
+    /// Addresses (`host:port`) that agents are told, likeliest first.
+    pub addresses: Vec<String>,
+}
+
+/// Why an engine could not be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the data folder {path} cannot be made or read: {source}")]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the data folder {path} is in use by another EdgeDeck")]
+    InUse { path: PathBuf },
+    #[error(transparent)]
+    Database(#[from] store::OpenError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    #[error(transparent)]
+    Store(#[from] crate::Error),
+}
+
+/// The data folder, held for one engine.
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Self, OpenError> {
+        let path = folder.join("lock");
+        let fail = |source| OpenError::Folder {
+            path: path.clone(),
+            source,
+        };
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+                path: folder.to_owned(),
+            }),
+            Err(TryLockError::Error(source)) => Err(fail(source)),
+        }
+    }
+}
+
+impl Engine {
+    /// Opens the lab in a data folder, making its database, key and certificates at the first run, and starts the
+    /// engine's own work. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the folder is left as it was.
+    pub async fn open(options: Options) -> Result<Arc<Self>, OpenError> {
+        let Options {
+            data,
+            clock,
+            hosts,
+            addresses,
+        } = options;
+        let folder = |source| OpenError::Folder {
+            path: data.clone(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&data)
+            .map_err(folder)?;
+        let lock = Lock::take(&data)?;
+        let (store, effects) = Store::open(&data.join("edgedeck.db"), clock.clone())?;
+        let seal = Seal::open(&data.join("secret.key"))?;
+        let pki = Pki::open(&store, &seal, &clock, &hosts).await?;
+        let settings = settings::load(&store)?;
+        let identity = identity::Identity::open(&store)?;
+        let alarms = alarms::Active::open(&store)?;
+        let hub = hub::Hub::open(&store, &clock)?;
+        let now = clock.now();
+        let engine = Arc::new(Self {
+            started_at: now,
+            epoch: u64::try_from(now.0).unwrap_or(1).max(1),
+            settings: RwLock::new(Arc::new(settings)),
+            telemetry: telemetry::Telemetry::default(),
+            store,
+            clock,
+            pki,
+            data,
+            hub,
+            identity,
+            alarms,
+            addresses: RwLock::new(addresses),
+            _lock: lock,
+        });
+        tokio::spawn(effects_loop(Arc::downgrade(&engine), effects));
+        tokio::spawn(tick_loop(Arc::downgrade(&engine)));
+        Ok(engine)
+    }
+
+    /// Writes a consistent copy of the database into the data folder's `backups`. The key file is not in it.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
+    pub fn backup(&self) -> Result<edgedeck_model::api::Backup, edgedeck_model::Problem> {
+        let disk = |error: io::Error| edgedeck_model::Problem {
+            detail: Some(error.to_string()),
+            ..edgedeck_model::Problem::new(edgedeck_model::Code::StoreUnavailable)
+        };
+        let folder = self.data.join("backups");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(disk)?;
+        let at = self.clock.now();
+        let path = folder.join(format!("edgedeck-{}.db", at.0));
+        self.store.backup(&path)?;
+        let bytes = path.metadata().map_err(disk)?.len();
+        Ok(edgedeck_model::api::Backup {
+            path: path.display().to_string(),
+            bytes,
+            at,
+        })
+    }
+
+    /// Writes what is only in memory and ends the writer. Writes after this are refused.
+    pub async fn close(&self) {
+        if let Err(problem) = self.flush_samples(true).await {
+            tracing::warn!(%problem, "the newest samples are not stored; agents will send them again");
+        }
+        self.hub.close_all();
+        self.store.close();
+    }
+}
+
+/// Does what writes left to be done, until the engine is gone.
+async fn effects_loop(engine: Weak<Engine>, mut effects: mpsc::UnboundedReceiver<Effect>) {
+    let mut batch = Vec::new();
+    while effects.recv_many(&mut batch, 1_024).await > 0 {
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
+        let mut wanted = BTreeSet::new();
+        for effect in batch.drain(..) {
+            match effect {
+                Effect::Desired(node) => {
+                    wanted.insert(node);
+                }
+                Effect::Removed(node) => engine.hub.dismiss(node),
+                Effect::Settings => engine.reload_settings(),
+                Effect::Credentials => engine.identity.reload(&engine.store),
+            }
+        }
+        for node in wanted {
+            engine.send_desired(node);
+        }
+    }
+}
+
+/// The engine's own round, once a second.
+async fn tick_loop(engine: Weak<Engine>) {
+    let mut interval = tokio::time::interval(Duration::from_millis(SECOND as u64));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
+        engine.tick().await;
+    }
+}

@@ -1,0 +1,174 @@
+//! MEF Center, contract `mef-center`: containers on groups of edge nodes, over HTTPS with a client certificate.
+//!
+//! A projection: `request` and `rules` read the wire, the files named by nouns call the engine and write what it says in
+//! MEF's words. Nothing is kept here.
+
+mod alarms;
+mod answer;
+mod apps;
+mod common;
+mod container;
+mod groups;
+mod instances;
+mod kinds;
+mod nodes;
+mod request;
+mod rules;
+
+use crate::{
+    limit::{Rate, RateLimit},
+    listen::Peer,
+};
+use answer::{Code, Failure, NO_ROUTE, Outcome, Reply, UNAVAILABLE};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{Method, StatusCode},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use edgedeck_engine::Engine;
+use std::{sync::Arc, time::Instant};
+
+/// The version of MEF Center whose interface this is.
+const VERSION: &str = "7.0.RC1";
+const UNAUTHENTICATED: Code = Code("00001003", "a client certificate of the lab is required");
+
+/// How the dialect is served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MefOptions {
+    /// What one address may ask for; `None` for no limit.
+    pub rate: Option<Rate>,
+}
+
+impl Default for MefOptions {
+    /// The limits of MEF's own gateway.
+    fn default() -> Self {
+        Self {
+            rate: Some(Rate {
+                per_second: 10.0,
+                burst: 5.0,
+                at_once: 5,
+            }),
+        }
+    }
+}
+
+/// Serves the dialect. Every request needs the extension [`Peer`].
+pub fn router(engine: Arc<Engine>, options: MefOptions) -> Router {
+    let limit = Arc::new(options.rate.map(RateLimit::new));
+    let router = served().merge(not_built());
+    router
+        .fallback(async || Failure::new(StatusCode::NOT_FOUND, NO_ROUTE))
+        .method_not_allowed_fallback(async || Failure::new(StatusCode::METHOD_NOT_ALLOWED, NO_ROUTE))
+        .layer(DefaultBodyLimit::max(request::BODY_MAX))
+        .layer(from_fn(admit))
+        .layer(from_fn_with_state(limit, slow_down))
+        .with_state(engine)
+}
+
+fn served() -> Router<Arc<Engine>> {
+    Router::new()
+        .route("/edgemanager/v1/version", get(version))
+        .route(
+            "/edgemanager/v1/nodegroup",
+            post(groups::create).get(groups::get).patch(groups::update),
+        )
+        .route("/edgemanager/v1/nodegroup/list", get(groups::list))
+        .route("/edgemanager/v1/nodegroup/batch-delete", post(groups::delete))
+        .route("/edgemanager/v1/nodegroup/stats", get(groups::stats))
+        .route("/edgemanager/v1/nodegroup/node", post(groups::add))
+        .route("/edgemanager/v1/nodegroup/node/batch-delete", post(groups::remove))
+        .route("/edgemanager/v1/nodegroup/pod/batch-delete", post(groups::delete_pods))
+        .route("/edgemanager/v1/node", get(nodes::get).patch(nodes::update))
+        .route("/edgemanager/v1/node/list", get(nodes::list_all))
+        .route("/edgemanager/v1/node/list/managed", get(nodes::list_managed))
+        .route("/edgemanager/v1/node/list/unmanaged", get(nodes::list_unmanaged))
+        .route("/edgemanager/v1/node/add", post(nodes::manage))
+        .route("/edgemanager/v1/node/stats", get(nodes::stats))
+        .route("/edgemanager/v1/node/batch-delete", post(nodes::delete_managed))
+        .route(
+            "/edgemanager/v1/node/batch-delete/unmanaged",
+            post(nodes::delete_unmanaged),
+        )
+        .route(
+            "/edgemanager/v1/app",
+            post(apps::create).get(apps::get).patch(apps::update),
+        )
+        .route("/edgemanager/v1/app/list", get(apps::list))
+        .route("/edgemanager/v1/app/batch-delete", post(apps::delete))
+        .route(
+            "/edgemanager/v1/app/deployment",
+            post(apps::deploy).get(instances::of_app),
+        )
+        .route("/edgemanager/v1/app/deployment/list", get(instances::list))
+        .route("/edgemanager/v1/app/deployment/batch-delete", post(apps::undeploy))
+        .route("/edgemanager/v1/app/node", get(instances::of_node))
+        .route("/alarmmanager/v1/alarms", get(alarms::list_alarms))
+        .route("/alarmmanager/v1/alarm", get(alarms::get_alarm))
+        .route("/alarmmanager/v1/events", get(alarms::list_events))
+        .route("/alarmmanager/v1/event", get(alarms::get_event))
+}
+
+/// Operations that MEF has and this dialect does not, each with its own code of failure.
+fn not_built() -> Router<Arc<Engine>> {
+    let refuse = |code: &'static str| move || async move { missing(code) };
+    Router::new()
+        .route(
+            "/edgemanager/v1/logmgmt/dump/task",
+            post(refuse("40051002")).get(refuse("40052002")),
+        )
+        .route(
+            "/edgemanager/v1/logmgmt/dump/download/edgeNodes.tar.gz",
+            get(refuse(UNAVAILABLE.0)),
+        )
+        .route("/edgemanager/v1/token", get(refuse("60002001")))
+        .route("/edgemanager/v1/image/config", post(refuse("60001008")))
+        .route("/edgemanager/v1/software/edge/download", post(refuse("40012016")))
+        .route(
+            "/edgemanager/v1/software/edge/download-progress",
+            get(refuse(UNAVAILABLE.0)),
+        )
+        .route("/edgemanager/v1/software/edge/version-info", get(refuse("40012018")))
+        .route("/edgemanager/v1/software/edge/upgrade", post(refuse("40012016")))
+        .route("/certmanager/v1/certificates/import", post(refuse("60001004")))
+        .route("/certmanager/v1/certificates/delete-cert", post(refuse("60001005")))
+        .route("/certmanager/v1/certificates/info", get(refuse("60001010")))
+        .route("/certmanager/v1/export", get(refuse("60001009")))
+        .route("/certmanager/v1/crl/import", post(refuse("60001011")))
+}
+
+fn missing(code: &'static str) -> Failure {
+    Failure::new(
+        StatusCode::NOT_IMPLEMENTED,
+        Code(code, "EdgeDeck does not have this operation yet"),
+    )
+}
+
+async fn version() -> Outcome {
+    Reply::data(VERSION, UNAVAILABLE)
+}
+
+/// Lets clients of the lab pass, with the methods that MEF's gateway forwards.
+async fn admit(request: Request, next: Next) -> Response {
+    if request::caller(request.extensions().get()).is_none() {
+        return Failure::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED).into_response();
+    }
+    if ![Method::GET, Method::POST, Method::PATCH].contains(request.method()) {
+        return Failure::new(StatusCode::METHOD_NOT_ALLOWED, NO_ROUTE).into_response();
+    }
+    next.run(request).await
+}
+
+/// Refuses what is over the rate.
+async fn slow_down(State(limit): State<Arc<Option<RateLimit>>>, request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+    let (Some(limit), Some(address)) = (limit.as_ref(), address) else {
+        return next.run(request).await;
+    };
+    match limit.take(address, Instant::now()) {
+        Some(_place) => next.run(request).await,
+        None => Failure::new(StatusCode::TOO_MANY_REQUESTS, UNAVAILABLE).into_response(),
+    }
+}

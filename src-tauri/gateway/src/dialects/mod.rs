@@ -1,0 +1,3 @@
+//! Dialects: the APIs of other systems, as projections of the one domain.
+
+pub mod mef;

@@ -1,0 +1,122 @@
+//! A TLS listener that serves a router, telling it who is on the other end.
+
+use axum::{Extension, Router};
+use hyper::{Request, body::Incoming};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// Connections of one listener at once; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 20_000;
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+const HEADERS_TIME: Duration = Duration::from_secs(30);
+
+/// The other end of a connection; an extension of every request.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub address: SocketAddr,
+    /// The client certificate that the handshake has verified.
+    pub certificate: Option<Arc<PeerCertificate>>,
+}
+
+/// What a client certificate says of its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Common name of the subject.
+    pub name: String,
+    /// Subject alternative names that are URIs.
+    pub uris: Vec<String>,
+    /// SHA-256 of the public key, in hex.
+    pub key_hash: String,
+}
+
+impl PeerCertificate {
+    fn parse(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+        let names = certificate.subject_alternative_name().ok().flatten();
+        let uris = names
+            .iter()
+            .flat_map(|names| &names.value.general_names)
+            .filter_map(|name| match name {
+                x509_parser::extensions::GeneralName::URI(uri) => Some((*uri).to_owned()),
+                _ => None,
+            });
+        let name = certificate
+            .subject()
+            .iter_common_name()
+            .next()
+            .and_then(|name| name.as_str().ok());
+        Some(Self {
+            name: name.unwrap_or_default().to_owned(),
+            uris: uris.collect(),
+            key_hash: edgedeck_engine::key_hash(&certificate.public_key().subject_public_key.data),
+        })
+    }
+}
+
+/// Serves `router` until `stop`, then lets open requests end.
+pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router: Router, stop: CancellationToken) {
+    let acceptor = TlsAcceptor::from(tls);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        let (stream, address) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, most likely: wait for some to come back.
+                    tracing::warn!(%error, "accepting a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = stop.cancelled() => return,
+        };
+        let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = connection(stream, address, acceptor, router, stop).await {
+                tracing::debug!(%address, %error, "a connection ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    acceptor: TlsAcceptor,
+    router: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    stream.set_nodelay(true)?;
+    let stream = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await??;
+    let certificates = stream.get_ref().1.peer_certificates();
+    let certificate = certificates
+        .and_then(|chain| PeerCertificate::parse(chain.first()?))
+        .map(Arc::new);
+    let router = router.layer(Extension(Peer { address, certificate }));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request));
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIME)
+        .max_buf_size(64 * 1024);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => Ok(ended?),
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            Ok(tokio::time::timeout(Duration::from_secs(2), connection).await.unwrap_or(Ok(()))?)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The keys and certificates of simulated nodes, one line of JSON for each.
+
+use edgedeck_agent::identity::Identity;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, BufReader, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    serial: String,
+    key_pem: String,
+    certificate_pem: String,
+}
+
+pub struct Identities {
+    known: Mutex<HashMap<String, Identity>>,
+    file: Mutex<File>,
+}
+
+impl Identities {
+    /// # Errors
+    /// Those of the file system.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join("nodes.jsonl");
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .mode(0o600)
+            .open(path)?;
+        let mut known = HashMap::new();
+        for line in BufReader::new(&file).lines() {
+            // A line that a crash cut off belongs to a node that joins again, as far as the engine lets it.
+            if let Ok(line) = serde_json::from_str::<Line>(&line?) {
+                known.insert(
+                    line.serial,
+                    Identity {
+                        key_pem: line.key_pem,
+                        certificate_pem: line.certificate_pem,
+                    },
+                );
+            }
+        }
+        Ok(Self {
+            known: Mutex::new(known),
+            file: Mutex::new(file),
+        })
+    }
+
+    /// The identity of a node that joined before; given away, because a node needs it once.
+    pub fn take(&self, serial: &str) -> Option<Identity> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(serial)
+    }
+
+    /// Gives one back.
+    pub fn put(&self, serial: &str, identity: Identity) {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(serial.to_owned(), identity);
+    }
+
+    /// # Errors
+    /// Those of the file system.
+    pub fn store(&self, serial: &str, identity: &Identity) -> io::Result<()> {
+        let line = Line {
+            serial: serial.to_owned(),
+            key_pem: identity.key_pem.clone(),
+            certificate_pem: identity.certificate_pem.clone(),
+        };
+        let mut bytes = serde_json::to_vec(&line)?;
+        bytes.push(b'\n');
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(&bytes)
+    }
+}

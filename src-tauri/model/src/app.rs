@@ -1,0 +1,325 @@
+//! Apps and their versions: what can run on a node.
+
+use crate::{AppId, Time, VersionId, name, problem::Problem};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const MIB: u64 = 1024 * 1024;
+/// Most containers or processes in one version.
+pub const PARTS_MAX: usize = 10;
+/// Most variables, ports, arguments or mounts of one part.
+pub const ENTRIES_MAX: usize = 256;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct App {
+    pub id: AppId,
+    pub rev: u64,
+    pub name: String,
+    pub description: String,
+    pub created_at: Time,
+    pub updated_at: Time,
+    /// The newest version.
+    pub latest: VersionId,
+}
+
+/// One frozen specification of an app. A change makes a new version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    pub id: VersionId,
+    pub rev: u64,
+    pub app: AppId,
+    /// Chosen by the author, unique within the app: `1`, `2.3-rc1` …
+    pub label: String,
+    pub spec: Spec,
+    pub created_at: Time,
+}
+
+/// What runs on each node of a deployment: one or more parts that start and stop together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    pub parts: Vec<Part>,
+}
+
+/// One container or one process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Unique in the version; lower-case letters, digits and `-`.
+    pub name: String,
+    pub run: Run,
+    #[serde(default)]
+    pub args: Vec<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub resources: Resources,
+    #[serde(default)]
+    pub restart: Restart,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Run {
+    Container(Container),
+    Process(Process),
+}
+
+/// A container, run by the node's container engine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// Image reference with tag or digest.
+    pub image: String,
+    /// Replaces the image's entry point when not empty.
+    #[serde(default)]
+    pub command: Vec<String>,
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+    /// Numeric user and group; the image's own where absent.
+    #[serde(default)]
+    pub user: Option<u32>,
+    #[serde(default)]
+    pub group: Option<u32>,
+    /// Read-only root, no capabilities, no new privileges, never root.
+    #[serde(default)]
+    pub hardened: bool,
+    /// Share the node's network instead of a network of its own.
+    #[serde(default)]
+    pub host_network: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Port {
+    /// What the author calls it; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    pub container: u16,
+    pub host: u16,
+    /// Address of the node to listen on; all where absent.
+    #[serde(default)]
+    pub host_ip: Option<String>,
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    #[default]
+    Tcp,
+    Udp,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What the author calls it; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    pub host: String,
+    pub container: String,
+    #[serde(default = "yes")]
+    pub read_only: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A process out of a package that the engine holds and the agent unpacks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// SHA-256 of the package (`.tar.gz`), in hex, as the upload answered it.
+    pub package: String,
+    /// Program inside the package, relative to its top.
+    pub program: String,
+}
+
+/// What a part asks of its node. Zero means: nothing is asked, nothing is limited.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Requested CPU, in thousandths of a core.
+    pub cpu_millis: u32,
+    /// Most CPU, in thousandths of a core.
+    pub cpu_limit_millis: u32,
+    pub memory_bytes: u64,
+    pub memory_limit_bytes: u64,
+    /// Whole NPU chips.
+    pub npus: u32,
+}
+
+/// When the agent starts a part again after its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    #[default]
+    Always,
+    OnFailure,
+    Never,
+}
+
+impl Spec {
+    /// What all parts together ask of a node.
+    pub fn total(&self) -> Resources {
+        self.parts.iter().fold(Resources::default(), |mut sum, part| {
+            let asked = &part.resources;
+            sum.cpu_millis = sum.cpu_millis.saturating_add(asked.cpu_millis);
+            sum.memory_bytes = sum.memory_bytes.saturating_add(asked.memory_bytes);
+            sum.npus = sum.npus.saturating_add(asked.npus);
+            sum
+        })
+    }
+
+    /// Checks every rule of a specification.
+    ///
+    /// # Errors
+    /// [`crate::Code::Invalid`]; `field` is the path of the part's field, as `parts.0.name`.
+    pub fn check(&self) -> Result<(), Problem> {
+        if self.parts.is_empty() {
+            return Err(Problem::invalid("parts", "parts-empty"));
+        }
+        if self.parts.len() > PARTS_MAX {
+            return Err(Problem::invalid("parts", "list-too-long").with("max", PARTS_MAX));
+        }
+        let (mut names, mut ports) = (BTreeSet::new(), BTreeSet::new());
+        for (at, part) in self.parts.iter().enumerate() {
+            let field = |name: &str| format!("parts.{at}.{name}");
+            check_part(part, &field)?;
+            if !names.insert(part.name.as_str()) {
+                return Err(Problem::invalid(&field("name"), "name-twice"));
+            }
+            if let Run::Container(container) = &part.run {
+                for port in &container.ports {
+                    if !ports.insert((port.host, port.protocol)) {
+                        return Err(Problem::invalid(&field("ports"), "port-twice").with("port", port.host));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_part(part: &Part, field: &dyn Fn(&str) -> String) -> Result<(), Problem> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits = (1..=32).contains(&part.name.len()) && part.name.chars().all(plain);
+    if !fits || part.name.starts_with('-') || part.name.ends_with('-') {
+        return Err(Problem::invalid(&field("name"), "part-name"));
+    }
+    if part.args.len() > ENTRIES_MAX || part.env.len() > ENTRIES_MAX {
+        return Err(Problem::invalid(&field("args"), "list-too-long").with("max", ENTRIES_MAX));
+    }
+    if part.args.iter().any(|arg| arg.len() > 4096 || arg.contains('\0')) {
+        return Err(Problem::invalid(&field("args"), "argument-form"));
+    }
+    for (key, value) in &part.env {
+        let first = key.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        let rest = key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        if !first || !rest || key.len() > 128 || value.len() > 32 * 1024 || value.contains('\0') {
+            return Err(Problem::invalid(&field("env"), "env-form").with("key", name::tame(key, 40)));
+        }
+    }
+    check_resources(&part.resources, field)?;
+    match &part.run {
+        Run::Container(container) => check_container(container, field),
+        Run::Process(process) => check_process(process, field),
+    }
+}
+
+fn check_resources(asked: &Resources, field: &dyn Fn(&str) -> String) -> Result<(), Problem> {
+    let over = |request: u64, limit: u64| limit != 0 && limit < request;
+    if over(asked.cpu_millis.into(), asked.cpu_limit_millis.into()) || asked.cpu_limit_millis > 1_000_000 {
+        return Err(Problem::invalid(
+            &field("resources.cpu_limit_millis"),
+            "limit-below-request",
+        ));
+    }
+    if over(asked.memory_bytes, asked.memory_limit_bytes) {
+        return Err(Problem::invalid(
+            &field("resources.memory_limit_bytes"),
+            "limit-below-request",
+        ));
+    }
+    if asked.cpu_millis > 1_000_000 || asked.npus > 64 || asked.memory_bytes > 1_024_000 * MIB {
+        return Err(Problem::invalid(&field("resources"), "number-too-large"));
+    }
+    // Container engines refuse less than this.
+    if asked.memory_limit_bytes != 0 && asked.memory_limit_bytes < 6 * MIB {
+        return Err(Problem::invalid(
+            &field("resources.memory_limit_bytes"),
+            "memory-too-small",
+        ));
+    }
+    Ok(())
+}
+
+fn check_container(container: &Container, field: &dyn Fn(&str) -> String) -> Result<(), Problem> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
+    let image = &container.image;
+    if image.is_empty()
+        || image.len() > 512
+        || !image.chars().all(plain)
+        || !image.starts_with(|c: char| c.is_ascii_alphanumeric())
+    {
+        return Err(Problem::invalid(&field("image"), "image-form"));
+    }
+    if container.command.len() > ENTRIES_MAX || container.command.iter().any(|c| c.len() > 4096 || c.contains('\0')) {
+        return Err(Problem::invalid(&field("command"), "argument-form"));
+    }
+    if container.ports.len() > ENTRIES_MAX || container.mounts.len() > ENTRIES_MAX {
+        return Err(Problem::invalid(&field("ports"), "list-too-long").with("max", ENTRIES_MAX));
+    }
+    for port in &container.ports {
+        if name::check_description("ports", &port.name).is_err() || port.name.len() > name::NAME_MAX {
+            return Err(Problem::invalid(&field("ports"), "name-too-long"));
+        }
+        if port.container == 0 || port.host == 0 {
+            return Err(Problem::invalid(&field("ports"), "port-zero"));
+        }
+        if port
+            .host_ip
+            .as_ref()
+            .is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_err())
+        {
+            return Err(Problem::invalid(&field("ports"), "address-form"));
+        }
+    }
+    let mut targets = BTreeSet::new();
+    for mount in &container.mounts {
+        let good = |path: &str| {
+            path.starts_with('/')
+                && path.len() <= 1024
+                && !path.contains(['\0', ':'])
+                && !path.split('/').any(|part| part == "..")
+        };
+        if !good(&mount.host) || !good(&mount.container) {
+            return Err(Problem::invalid(&field("mounts"), "path-form"));
+        }
+        if name::check_description("mounts", &mount.name).is_err() || mount.name.len() > name::NAME_MAX {
+            return Err(Problem::invalid(&field("mounts"), "name-too-long"));
+        }
+        if !targets.insert(&mount.container) {
+            return Err(Problem::invalid(&field("mounts"), "path-twice"));
+        }
+    }
+    Ok(())
+}
+
+fn check_process(process: &Process, field: &dyn Fn(&str) -> String) -> Result<(), Problem> {
+    if !is_package_hash(&process.package) {
+        return Err(Problem::invalid(&field("package"), "package-hash"));
+    }
+    let program = &process.program;
+    let climbs = program.split('/').any(|part| matches!(part, ".." | "." | ""));
+    if program.is_empty() || program.len() > 1024 || climbs || program.contains('\0') {
+        return Err(Problem::invalid(&field("program"), "path-form"));
+    }
+    Ok(())
+}
+
+/// Whether a text is a SHA-256 in lower-case hex.
+pub fn is_package_hash(text: &str) -> bool {
+    text.len() == 64 && text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+}

@@ -1,0 +1,29 @@
+//! The domain of EdgeDeck: its nouns, their rules, and the console API's declaration.
+//!
+//! Everything here is pure: no I/O, no clock, no threads. The same code runs in the engine and, compiled to
+//! WebAssembly, in the browser, so a form cannot accept what the engine refuses. May depend on serde and uuid only.
+
+pub mod alarm;
+pub mod api;
+pub mod app;
+pub mod audit;
+pub mod deployment;
+pub mod event;
+pub mod feed;
+pub mod fit;
+pub mod group;
+pub mod id;
+pub mod join;
+pub mod name;
+pub mod node;
+pub mod npu;
+pub mod problem;
+pub mod telemetry;
+pub mod text;
+pub mod time;
+pub mod user;
+
+pub use id::*;
+pub use problem::{Code, Problem};
+pub use text::Lang;
+pub use time::Time;

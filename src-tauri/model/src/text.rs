@@ -1,0 +1,475 @@
+//! The domain's words and sentences, in Chinese and in English.
+
+use crate::{
+    Code, Problem,
+    alarm::{Alarm, AlarmKind, Severity},
+    deployment::{InstanceState, PartStatus, Reason},
+    event::{Event, EventKind},
+    fit::Misfit,
+    node::NodeState,
+    telemetry::Metric,
+    user::Role,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A language of the product.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lang {
+    #[default]
+    Zh,
+    En,
+}
+
+impl Lang {
+    /// Takes the Chinese or the English of a pair.
+    pub fn pick<T>(self, zh: T, en: T) -> T {
+        match self {
+            Self::Zh => zh,
+            Self::En => en,
+        }
+    }
+}
+
+type Pair = (&'static str, &'static str);
+
+fn pick(lang: Lang, (zh, en): Pair) -> &'static str {
+    lang.pick(zh, en)
+}
+
+/// Puts facts into a sentence: `{name}` becomes the fact `name`.
+fn fill(sentence: &str, facts: &BTreeMap<String, String>) -> String {
+    let mut out = String::with_capacity(sentence.len() + 32);
+    let mut rest = sentence;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        let Some((key, after)) = after.split_once('}') else {
+            return out;
+        };
+        out.push_str(facts.get(key).map_or("?", String::as_str));
+        rest = after;
+    }
+    out + rest
+}
+
+pub fn node_state(state: NodeState, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match state {
+            NodeState::Registered => ("已登记", "Registered"),
+            NodeState::Installed => ("已安装", "Installed"),
+            NodeState::Online => ("在线", "Online"),
+            NodeState::Degraded => ("异常", "Degraded"),
+            NodeState::Offline => ("离线", "Offline"),
+            NodeState::Disabled => ("已停用", "Disabled"),
+            NodeState::Upgrading => ("升级中", "Upgrading"),
+            NodeState::Frozen => ("已冻结", "Frozen"),
+            NodeState::Deleting => ("删除中", "Deleting"),
+        },
+    )
+}
+
+pub fn instance_state(state: InstanceState, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match state {
+            InstanceState::Pending => ("等待中", "Pending"),
+            InstanceState::Pulling => ("拉取中", "Pulling"),
+            InstanceState::Starting => ("启动中", "Starting"),
+            InstanceState::Running => ("运行中", "Running"),
+            InstanceState::BackOff => ("等待重启", "Restarting soon"),
+            InstanceState::Succeeded => ("已完成", "Succeeded"),
+            InstanceState::Failed => ("失败", "Failed"),
+            InstanceState::Stopping => ("停止中", "Stopping"),
+            InstanceState::Stopped => ("已停止", "Stopped"),
+            InstanceState::Unknown => ("未知", "Unknown"),
+        },
+    )
+}
+
+pub fn severity(severity: Severity, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match severity {
+            Severity::Critical => ("紧急", "Critical"),
+            Severity::Major => ("重要", "Major"),
+            Severity::Minor => ("次要", "Minor"),
+        },
+    )
+}
+
+pub fn role(role: Role, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match role {
+            Role::Viewer => ("只读用户", "Viewer"),
+            Role::Operator => ("操作员", "Operator"),
+            Role::Admin => ("管理员", "Administrator"),
+        },
+    )
+}
+
+pub fn metric(metric: Metric, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match metric {
+            Metric::CpuPercent => ("CPU 使用率", "CPU use"),
+            Metric::MemoryUsed => ("已用内存", "Memory used"),
+            Metric::MemoryPercent => ("内存使用率", "Memory use"),
+            Metric::DiskPercent => ("磁盘使用率", "Disk use"),
+            Metric::Load1 => ("1 分钟负载", "Load, 1 min"),
+            Metric::NetworkReceived => ("网络接收", "Network received"),
+            Metric::NetworkSent => ("网络发送", "Network sent"),
+            Metric::NpuPercent => ("NPU 使用率", "NPU use"),
+            Metric::NpuMemoryPercent => ("NPU 内存使用率", "NPU memory use"),
+            Metric::NpuTemperature => ("NPU 温度", "NPU temperature"),
+            Metric::NpuPower => ("NPU 功率", "NPU power"),
+        },
+    )
+}
+
+/// What kind of alarm, in two or three words.
+pub fn alarm_kind(kind: AlarmKind, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match kind {
+            AlarmKind::NodeOffline => ("节点离线", "Node offline"),
+            AlarmKind::CrashLoop => ("反复重启", "Crash loop"),
+            AlarmKind::DiskFull => ("磁盘将满", "Disk nearly full"),
+            AlarmKind::NpuHot => ("NPU 过热", "NPU too hot"),
+            AlarmKind::CertificateExpiring => ("证书即将到期", "Certificate expiring"),
+            AlarmKind::StoreTrouble => ("数据库异常", "Database trouble"),
+        },
+    )
+}
+
+/// What is wrong, on what.
+pub fn alarm(alarm: &Alarm, lang: Lang) -> String {
+    let sentence = match alarm.kind {
+        AlarmKind::NodeOffline => (
+            "节点 {node} 已离线：没有收到心跳。",
+            "Node {node} is offline: no heartbeat arrives.",
+        ),
+        AlarmKind::CrashLoop => (
+            "{node} 上的 {deployment} / {part} 在 {minutes} 分钟内重启了 {restarts} 次。",
+            "{deployment} / {part} on {node} restarted {restarts} times within {minutes} minutes.",
+        ),
+        AlarmKind::DiskFull => (
+            "{node} 的磁盘 {mount} 已使用 {percent}%。",
+            "Disk {mount} of {node} is {percent}% full.",
+        ),
+        AlarmKind::NpuHot => (
+            "{node} 的 NPU {chip} 温度为 {celsius} °C。",
+            "NPU {chip} of {node} is at {celsius} °C.",
+        ),
+        AlarmKind::CertificateExpiring => (
+            "{node} 的证书将在 {days} 天后到期。",
+            "The certificate of {node} ends in {days} days.",
+        ),
+        AlarmKind::StoreTrouble => (
+            "引擎的数据磁盘剩余 {mib} MiB，最近一分钟有 {failed} 次写入失败。",
+            "The disk of the engine's data has {mib} MiB left; {failed} transactions failed in the last minute.",
+        ),
+    };
+    fill(pick(lang, sentence), &alarm.facts)
+}
+
+/// What to do about it.
+pub fn alarm_advice(kind: AlarmKind, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match kind {
+            AlarmKind::NodeOffline => (
+                "检查设备的电源和网络，并在设备上运行 edgedeck-agent status。",
+                "Check the box's power and network, and run edgedeck-agent status on it.",
+            ),
+            AlarmKind::CrashLoop => (
+                "查看该实例的日志和退出码；修正后部署新版本，或停止该部署。",
+                "Look at the instance's log and exit code; deploy a mended version or stop the deployment.",
+            ),
+            AlarmKind::DiskFull => (
+                "删除不用的文件和镜像，或扩大磁盘。",
+                "Delete files and images that are not needed, or enlarge the disk.",
+            ),
+            AlarmKind::NpuHot => (
+                "检查风扇、风道和室温；必要时减少该节点的负载。",
+                "Check fans, air flow and room temperature; take load off the node if need be.",
+            ),
+            AlarmKind::CertificateExpiring => (
+                "保持节点在线，代理会自动续期；如果没有续期，请重新加入该节点。",
+                "Keep the node online: its agent renews by itself. If it does not, join the node again.",
+            ),
+            AlarmKind::StoreTrouble => (
+                "在数据目录所在的磁盘上腾出空间，或恢复写权限；引擎会自动继续。",
+                "Free space on the disk of the data folder, or make it writable; the engine goes on by itself.",
+            ),
+        },
+    )
+}
+
+/// What happened, to what.
+pub fn event(event: &Event, lang: Lang) -> String {
+    let sentence = match event.kind {
+        EventKind::NodeJoined => (
+            "节点 {node} 已加入，等待纳管。",
+            "Node {node} joined and waits to be managed.",
+        ),
+        EventKind::NodeManaged => ("节点 {node} 已纳管。", "Node {node} is managed now."),
+        EventKind::NodeRemoved => ("节点 {node} 已移除。", "Node {node} was removed."),
+        EventKind::NodeOnline => ("节点 {node} 上线。", "Node {node} came online."),
+        EventKind::NodeOffline => ("节点 {node} 离线。", "Node {node} went offline."),
+        EventKind::NodeDegraded => ("节点 {node} 异常：{detail}", "Node {node} is degraded: {detail}"),
+        EventKind::NodeRestarted => ("节点 {node} 已重新启动。", "Node {node} was restarted."),
+        EventKind::InstanceRunning => ("{deployment} 在 {node} 上开始运行。", "{deployment} runs on {node}."),
+        EventKind::InstanceExited => (
+            "{deployment} / {part} 在 {node} 上退出，退出码 {exit_code}。",
+            "{deployment} / {part} on {node} ended with exit code {exit_code}.",
+        ),
+        EventKind::InstanceFailed => (
+            "{deployment} 在 {node} 上无法启动：{detail}",
+            "{deployment} cannot start on {node}: {detail}",
+        ),
+        EventKind::InstanceRemoved => (
+            "{deployment} 已从 {node} 上移除。",
+            "{deployment} was removed from {node}.",
+        ),
+        EventKind::AlarmRaised => ("告警：{text_zh}", "Alarm: {text_en}"),
+        EventKind::AlarmCleared => ("告警已恢复：{text_zh}", "Alarm cleared: {text_en}"),
+    };
+    fill(pick(lang, sentence), &event.facts)
+}
+
+pub fn reason(reason: Reason, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match reason {
+            Reason::ImageNotFound => ("镜像不存在", "the image does not exist"),
+            Reason::ImageUnreachable => ("无法访问镜像仓库", "the image's registry cannot be reached"),
+            Reason::PortTaken => ("端口已被占用", "a port is taken"),
+            Reason::NoRuntime => ("节点上没有可用的容器引擎", "the node has no working container engine"),
+            Reason::PackageMissing => ("无法下载程序包", "the package cannot be fetched"),
+            Reason::PackageBroken => ("程序包损坏或不安全", "the package is broken or unsafe"),
+            Reason::ProgramMissing => ("程序包中没有该程序", "the program is not in the package"),
+            Reason::NoSuchDevice => ("设备不存在", "a device does not exist"),
+            Reason::OutOfMemory => ("内存不足被终止", "it was killed for lack of memory"),
+            Reason::Exited => ("程序已退出", "the program ended"),
+            Reason::Refused => ("容器引擎拒绝启动", "the container engine refused"),
+        },
+    )
+}
+
+/// In one sentence, why a part does not run; `None` where there is nothing to say.
+pub fn part_sentence(part: &PartStatus, lang: Lang) -> Option<String> {
+    let why = part.reason.map(|found| reason(found, lang))?;
+    let mut sentence = lang.pick(format!("{}：{why}", part.name), format!("{}: {why}", part.name));
+    if let (Some(Reason::Exited | Reason::OutOfMemory), Some(exit_code)) = (part.reason, part.exit_code) {
+        sentence += &lang.pick(format!("（退出码 {exit_code}）"), format!(" (exit code {exit_code})"));
+    }
+    if part.restarts > 0 {
+        sentence += &lang.pick(
+            format!("，已重启 {} 次", part.restarts),
+            format!(", restarted {} times", part.restarts),
+        );
+    }
+    if let Some(detail) = part.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        sentence += &lang.pick(format!("：{detail}"), format!(": {detail}"));
+    }
+    Some(sentence)
+}
+
+/// Why a specification does not fit a node.
+pub fn misfit(misfit: &Misfit, lang: Lang) -> String {
+    let cores = |millis: u64| format!("{:.2}", millis as f64 / 1_000.0);
+    let mib = |bytes: u64| bytes / crate::app::MIB;
+    match misfit {
+        Misfit::NotManaged => lang.pick("节点尚未纳管", "the node is not managed").to_owned(),
+        Misfit::Cpu {
+            asked_millis,
+            free_millis,
+        } => {
+            let (asked, free) = (cores(*asked_millis), cores(*free_millis));
+            lang.pick(
+                format!("CPU 不足：需要 {asked} 核，剩余 {free} 核"),
+                format!("CPU: asks for {asked} cores, {free} left"),
+            )
+        }
+        Misfit::Memory {
+            asked_bytes,
+            free_bytes,
+        } => {
+            let (asked, free) = (mib(*asked_bytes), mib(*free_bytes));
+            lang.pick(
+                format!("内存不足：需要 {asked} MiB，剩余 {free} MiB"),
+                format!("memory: asks for {asked} MiB, {free} MiB left"),
+            )
+        }
+        Misfit::Npu { asked, free } => lang.pick(
+            format!("NPU 不足：需要 {asked} 个，剩余 {free} 个"),
+            format!("NPU: asks for {asked}, {free} left"),
+        ),
+        Misfit::TooMany { max } => lang.pick(
+            format!("节点上的部署已达上限 {max} 个"),
+            format!("the node already has its {max} deployments"),
+        ),
+        Misfit::NoRuntime => reason(Reason::NoRuntime, lang).to_owned(),
+    }
+}
+
+/// The name of a noun, as [`Problem::not_found`] and [`Problem::taken`] use it.
+pub fn noun(key: &str, lang: Lang) -> &str {
+    let pair = match key {
+        "node" => ("节点", "node"),
+        "group" => ("分组", "group"),
+        "app" => ("应用", "app"),
+        "version" => ("版本", "version"),
+        "deployment" => ("部署", "deployment"),
+        "placement" => ("实例", "instance"),
+        "alarm" => ("告警", "alarm"),
+        "user" => ("用户", "user"),
+        "token" => ("令牌", "token"),
+        "package" => ("程序包", "package"),
+        "serial" => ("序列号", "serial number"),
+        "page" => ("页面", "page"),
+        other => return other,
+    };
+    pick(lang, pair)
+}
+
+/// Why a field or an action is refused: the sentence for a reason's key.
+pub fn refusal(key: &str, lang: Lang) -> &str {
+    let pair = match key {
+        "required" => ("必须填写", "must be given"),
+        "name-empty" => ("不能为空", "must not be empty"),
+        "name-too-long" => ("不能超过 64 个字符", "must not be longer than 64 characters"),
+        "text-too-long" => ("过长", "is too long"),
+        "name-control-characters" => ("不能含有控制字符", "must not hold control characters"),
+        "name-blank-ends" => ("首尾不能有空格", "must not begin or end with a blank"),
+        "label-form" => (
+            "标签只能含有字母、数字和 - _ . /",
+            "a label takes letters, digits and - _ . /",
+        ),
+        "password-too-short" => ("密码至少 8 个字符", "must have at least 8 characters"),
+        "parts-empty" => ("至少需要一个容器或进程", "needs at least one container or process"),
+        "list-too-long" => ("列表过长", "has too many entries"),
+        "name-twice" => ("名称重复", "appears twice"),
+        "port-twice" => ("主机端口重复", "uses a host port twice"),
+        "part-count" => ("容器数量与应用不一致", "has another number of containers than the app"),
+        "limit-reached" => ("已达上限", "is at its limit"),
+        "deployed-already" => ("该应用已部署到此分组", "the app is deployed to this group already"),
+        "member-already" => ("节点已在此分组中", "the node is in this group already"),
+        "no-member" => ("节点不在此分组中", "the node is not in this group"),
+        "node-in-use" => ("节点上仍有部署的应用", "something is still deployed to the node"),
+        "port-zero" => ("端口必须在 1 到 65535 之间", "a port must be 1 to 65535"),
+        "part-name" => (
+            "只能含有小写字母、数字和 -，最多 32 个字符",
+            "takes lower-case letters, digits and -, at most 32",
+        ),
+        "argument-form" => ("参数过长或含有空字符", "is too long or holds a NUL"),
+        "env-form" => ("环境变量名或值不合规则", "has a variable of the wrong form"),
+        "limit-below-request" => ("上限不能小于请求值", "the limit must not be below the request"),
+        "number-too-large" => ("数值过大", "is too large"),
+        "memory-too-small" => ("内存上限至少 6 MiB", "the memory limit must be at least 6 MiB"),
+        "image-form" => ("不是有效的镜像名称", "is not an image reference"),
+        "address-form" => ("不是有效的地址", "is not an address"),
+        "path-form" => ("不是有效的路径", "is not an allowed path"),
+        "path-twice" => ("路径重复", "uses a path twice"),
+        "package-hash" => ("不是已上传的程序包", "is not an uploaded package"),
+        "target-empty" => ("没有选择目标", "names no target"),
+        "time-order" => ("结束时间必须晚于开始时间", "the end must be after the begin"),
+        "time-zone" => ("不是已知的时区", "is not a known time zone"),
+        "number-range" => ("数值超出范围", "is out of range"),
+        "group-in-use" => (
+            "分组上还有部署，请先移除",
+            "deployments aim at the group; undeploy them first",
+        ),
+        "app-in-use" => ("应用还有部署，请先移除", "the app is deployed; undeploy it first"),
+        "already-managed" => ("节点已纳管", "the node is managed already"),
+        "not-managed" => ("节点尚未纳管", "the node is not managed yet"),
+        "being-removed" => ("正在移除", "it is being removed"),
+        "last-admin" => ("这是最后一个管理员", "it is the last administrator"),
+        "no-previous" => ("没有可以返回的版本", "there is no version to go back to"),
+        "package-unsafe" => (
+            "程序包中含有不安全的路径、链接或设备",
+            "the package holds an unsafe path, a link or a device",
+        ),
+        "package-format" => ("不是 .tar.gz 程序包", "is not a .tar.gz package"),
+        "csr-form" => ("证书请求无效", "is not a certificate request signed by its own key"),
+        "joined-already" => ("本机已加入", "this machine is joined already"),
+        "no-agent" => (
+            "没有适用于该架构的代理程序",
+            "there is no agent program for that architecture",
+        ),
+        "join-failed" => ("加入失败", "joining failed"),
+        other => return other,
+    };
+    pick(lang, pair)
+}
+
+/// The sentence for a [`Problem`].
+pub fn problem(problem: &Problem, lang: Lang) -> String {
+    let (what, name) = (noun(problem.fact("what"), lang), problem.fact("name"));
+    let why = refusal(problem.fact("reason"), lang);
+    let field = problem.fact("field");
+    match problem.code {
+        Code::Invalid => lang.pick(format!("{field}：{why}。"), format!("{field}: {why}.")),
+        Code::Malformed => {
+            lang.pick("请求不是预期格式的 JSON。", "The request is not JSON of the expected form.").to_owned()
+        }
+        Code::TooLarge => lang.pick("内容超过大小上限。", "The content is larger than the limit.").to_owned(),
+        Code::Unauthenticated => lang.pick("请先登录。", "Please sign in.").to_owned(),
+        Code::WrongPassword => lang.pick("用户名或密码错误。", "The name or the password is wrong.").to_owned(),
+        Code::Locked => {
+            let seconds = problem.fact("seconds");
+            lang.pick(
+                format!("错误次数过多，请在 {seconds} 秒后再试。"),
+                format!("Too many wrong tries. Wait {seconds} seconds and try again."),
+            )
+        }
+        Code::Forbidden => lang
+            .pick("您的角色不允许此操作，请联系管理员。", "Your role does not allow this. Ask an administrator.")
+            .to_owned(),
+        Code::NotFound => lang.pick(format!("找不到该{what}，可能已被删除。"), format!("That {what} does not exist; it may have been deleted.")),
+        Code::Taken => lang.pick(
+            format!("{what} {name} 已存在，请换一个。"),
+            format!("The {what} {name} exists already. Choose another."),
+        ),
+        Code::Changed => lang
+            .pick("其他人刚刚修改了它。请查看最新内容后再保存。", "Somebody else has just changed it. Look at the newest and save again.")
+            .to_owned(),
+        Code::Conflict => lang.pick(format!("无法执行：{why}。"), format!("Not possible: {why}.")),
+        Code::DoesNotFit => {
+            let node = problem.fact("node");
+            let why = lang.pick(problem.fact("why_zh"), problem.fact("why_en"));
+            lang.pick(format!("节点 {node} 放不下：{why}。"), format!("It does not fit node {node}: {why}."))
+        }
+        Code::BadToken => lang
+            .pick("令牌无效、已使用或已过期，请在控制台生成新的令牌。", "The token is wrong, used up or expired. Make a new one in the console.")
+            .to_owned(),
+        Code::Unreachable => {
+            lang.pick("节点当前不在线，请稍后再试。", "The node is not connected now. Try again later.").to_owned()
+        }
+        Code::StoreUnavailable => lang
+            .pick(
+                "引擎当前无法写入数据库（磁盘已满或只读）。没有任何更改；腾出空间后重试。",
+                "The engine cannot write its database now (disk full or read-only). Nothing was changed; free space and try again.",
+            )
+            .to_owned(),
+        Code::NotBuilt => lang.pick("此功能尚未提供。", "This is not built yet.").to_owned(),
+        Code::Internal => lang
+            .pick("引擎内部错误，详情见日志。", "Something went wrong inside the engine; its log says more.")
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_fill_a_sentence_and_a_missing_one_shows() {
+        let facts = BTreeMap::from([("node".to_owned(), "a{b}".to_owned())]);
+        assert_eq!(fill("x {node} y {gone} z", &facts), "x a{b} y ? z");
+        assert_eq!(fill("open {", &facts), "open ");
+    }
+}

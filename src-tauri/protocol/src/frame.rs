@@ -1,0 +1,173 @@
+//! The frames of the link.
+
+use edgedeck_model::{
+    DeploymentId, PlacementId, Problem, Time, VersionId,
+    api::{LogLine, LogPage},
+    app::Spec,
+    deployment::{PartStatus, Wanted},
+    node::Facts,
+    telemetry::Sample,
+};
+use serde::{Deserialize, Serialize};
+
+/// From the agent to the engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromAgent {
+    /// The first frame.
+    Hello(Hello),
+    /// Sent every [`crate::HEARTBEAT`]; any other frame counts as one, too.
+    Heartbeat { at: Time },
+    /// Sent after the welcome and whenever they change.
+    Facts(Box<Facts>),
+    /// Sent until it is acknowledged by number.
+    Sample { number: u64, sample: Sample },
+    /// Everything that runs or is wanted on the node, sent whenever it changes.
+    Observed(Observed),
+    /// The outcome of a [`ToAgent::Request`].
+    Answer {
+        request: u64,
+        outcome: Result<Answer, Problem>,
+    },
+    /// Asks for a new certificate for the same key.
+    Renew { csr_pem: String },
+}
+
+/// From the engine to the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToAgent {
+    /// Answers the hello.
+    Welcome(Welcome),
+    /// Answers a hello that cannot be served; the link ends.
+    Refused {
+        reason: String,
+    },
+    /// All that is wanted of the node: what is not in the list has to go.
+    Desired(Desired),
+    /// Samples up to this number are safe.
+    Acknowledge {
+        number: u64,
+    },
+    /// The observed state of this sequence is safe.
+    ObservedStored {
+        sequence: u64,
+    },
+    Request {
+        request: u64,
+        task: Task,
+    },
+    /// Measure this often, in milliseconds.
+    Pace {
+        sample_interval: u32,
+    },
+    Certificate {
+        pem: String,
+    },
+    /// The node was taken out of the lab: stop everything and forget the engine.
+    Removed,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Lowest and highest version of the protocol.
+    pub versions: (u16, u16),
+    pub agent_version: String,
+    pub serial: String,
+    /// The system's boot; another one means that the node was restarted.
+    #[serde(default)]
+    pub boot_id: String,
+    /// The generation of desired state that the agent holds; 0 for none.
+    #[serde(default)]
+    pub generation: u64,
+    pub at: Time,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Welcome {
+    pub version: u16,
+    pub at: Time,
+    /// In milliseconds.
+    pub heartbeat: u32,
+    /// In milliseconds.
+    pub sample_interval: u32,
+    /// Addresses (`host:port`) to try from now on, in this order.
+    pub addresses: Vec<String>,
+    /// A managed node runs workloads; one that only waits does not.
+    pub managed: bool,
+}
+
+/// The desired state of a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Grows with every change of this node's desired state.
+    pub generation: u64,
+    pub workloads: Vec<Workload>,
+}
+
+/// One placement, as its node has to run it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    pub placement: PlacementId,
+    pub deployment: DeploymentId,
+    /// For names of containers and logs; not unique.
+    pub name: String,
+    pub version: VersionId,
+    /// Running or stopped.
+    pub wanted: Wanted,
+    pub spec: Spec,
+}
+
+/// The observed state of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Grows with every report of this agent process.
+    pub sequence: u64,
+    /// The generation of desired state that it is working on.
+    pub generation: u64,
+    pub instances: Vec<Instance>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    pub placement: PlacementId,
+    pub version: VersionId,
+    pub parts: Vec<PartStatus>,
+    /// Every trace is gone; reported until the engine has stored it.
+    pub removed: bool,
+    pub at: Time,
+}
+
+/// Something an agent is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Task {
+    /// Lines of one part's log after a position, waiting up to `wait` milliseconds for a new one.
+    Logs {
+        placement: PlacementId,
+        part: String,
+        after: u64,
+        lines: u32,
+        wait: u32,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    Logs(LogPage),
+}
+
+/// Most lines of one answer, and most bytes of one line; longer lines are cut.
+pub const LOG_LINES_MAX: u32 = 2_000;
+pub const LOG_LINE_MAX: usize = 16 * 1024;
+
+/// Cuts a line of a log at a character's end, marking the cut.
+pub fn cut_line(at: Time, error: bool, text: &str) -> LogLine {
+    let mut end = text.len().min(LOG_LINE_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let text = if end < text.len() {
+        format!("{}…", &text[..end])
+    } else {
+        text.to_owned()
+    };
+    LogLine { at, error, text }
+}

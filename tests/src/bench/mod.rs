@@ -1,0 +1,45 @@
+//! Benches: each prints its figure, a baseline measured in the same run without any code of ours, and their ratio.
+
+mod fleet;
+mod load;
+mod write;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+/// One measured case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    pub bench: &'static str,
+    pub case: String,
+    pub figure: f64,
+    pub unit: &'static str,
+    pub baseline: Option<f64>,
+    pub ratio: Option<f64>,
+    /// What is to be reached, in words.
+    pub target: String,
+    pub met: bool,
+}
+
+/// All benches, by name.
+const NAMES: [&str; 2] = ["write", "fleet"];
+
+/// Runs one bench, or all.
+///
+/// # Errors
+/// When a bench cannot run; a target that is missed is a figure, not an error.
+pub async fn run(name: Option<&str>) -> Result<Vec<Figure>> {
+    let wanted: Vec<&str> = match name {
+        Some(name) if NAMES.contains(&name) => vec![name],
+        Some(name) => bail!("there is no bench {name}; there are {}", NAMES.join(", ")),
+        None => NAMES.to_vec(),
+    };
+    let mut figures = Vec::new();
+    for name in wanted {
+        figures.extend(match name {
+            "write" => write::run().await?,
+            _ => fleet::run().await?,
+        });
+    }
+    Ok(figures)
+}

@@ -1,0 +1,186 @@
+//! `edgedeck-shots [FOLDER]`: a picture of every screen, light and dark, Chinese and English, with an empty lab, with a
+//! few nodes and with many.
+
+use anyhow::{Context, Result};
+use edgedeck_model::{
+    api::{self, ById, GroupBody, ManageBody, NewAppBody, NewJoinTokenBody, NodeQuery, NodesBody},
+    deployment::{NewDeployment, Target},
+    join::JoinTokenKind,
+};
+use edgedeck_tests::{
+    client::Console,
+    programs::{Edgedeckd, Process, program},
+    wait::until,
+    web::Web,
+};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+const SCREENS: [&str; 16] = [
+    "",
+    "nodes",
+    "nodes?face=table",
+    "join",
+    "groups",
+    "apps",
+    "apps/new",
+    "deploy",
+    "deployments",
+    "alarms",
+    "events",
+    "reports",
+    "users",
+    "access",
+    "settings",
+    "status",
+];
+
+async fn shoot(engine: &Edgedeckd, folder: &Path, details: &[(String, String)]) -> Result<()> {
+    let address = engine.listeners.get("console").context("a console")?;
+    for (lang, tag) in [("zh", "zh-CN"), ("en", "en-US")] {
+        let web = Web::chromium(&format!("https://{address}/"), (1280, 800), tag).await?;
+        web.fill("[data-test=name]", "admin").await?;
+        web.fill("[data-test=password]", &engine.password).await?;
+        web.click("[data-test=submit]").await?;
+        web.find("[data-test=overview]").await?;
+        for theme in ["light", "dark"] {
+            let script = format!(
+                "localStorage.setItem('edgedeck.theme', '{theme}'); localStorage.setItem('edgedeck.lang', '{lang}')"
+            );
+            web.client.execute(&script, Vec::new()).await?;
+            let screens = SCREENS
+                .iter()
+                .map(|path| ((*path).to_owned(), path.replace(['/', '?', '='], "-")));
+            for (path, name) in screens.chain(details.iter().cloned()) {
+                web.client.goto(&format!("https://{address}/{path}")).await?;
+                web.find("main h1").await?;
+                // What the feed brings, and what moves into place, has come by now.
+                tokio::time::sleep(Duration::from_millis(900)).await;
+                let name = if name.is_empty() { "overview" } else { &name };
+                web.picture(&folder.join(format!("{name}-{theme}-{lang}.png"))).await?;
+            }
+        }
+        web.close().await?;
+    }
+    Ok(())
+}
+
+/// Lets nodes join, manages all but a few, and deploys something, so that the screens have what to show.
+async fn furnish(engine: &Edgedeckd, console: &Console, nodes: u32) -> Result<(Process, Vec<(String, String)>)> {
+    let token = console
+        .call::<api::CreateJoinToken>(
+            (),
+            (),
+            NewJoinTokenBody {
+                kind: JoinTokenKind::Lab,
+            },
+        )
+        .await?;
+    let mut command = Command::new(program("edgedeckd")?);
+    command
+        .args([
+            "lab",
+            "--engine",
+            &engine.agents_url(),
+            "--token",
+            &token.secret,
+            "--ca-hash",
+            &token.ca_hash,
+        ])
+        .args(["--nodes", &nodes.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let lab = Process::start(&mut command)?;
+    until("the whole fleet", Duration::from_secs(300), async || {
+        Ok((console.call::<api::GetStatus>((), (), ()).await?.connected >= nodes).then_some(()))
+    })
+    .await?;
+    let mut managed = Vec::new();
+    loop {
+        let query = NodeQuery {
+            managed: Some(false),
+            limit: api::PAGE_MAX,
+            ..NodeQuery::default()
+        };
+        let page = console.call::<api::ListNodes>((), query, ()).await?;
+        let wait = (nodes / 100).max(1) as usize;
+        if page.items.len() <= wait {
+            break;
+        }
+        for row in page.items.iter().skip(wait) {
+            console
+                .call::<api::ManageNode>(ById { id: row.id }, (), ManageBody::default())
+                .await?;
+            managed.push(row.id);
+        }
+    }
+    let body = GroupBody {
+        name: "质检产线 A".to_owned(),
+        description: "视觉质检".to_owned(),
+    };
+    let group = console.call::<api::CreateGroup>((), (), body).await?;
+    let half = managed.iter().copied().take(managed.len().div_ceil(2)).collect();
+    console
+        .call::<api::AddToGroup>(ById { id: group.id }, (), NodesBody { nodes: half })
+        .await?;
+    let spec = serde_json::from_value(serde_json::json!({ "parts": [{
+        "name": "detector", "run": { "kind": "container", "image": "lab/defect-detector:2.3", "ports": [{ "container": 8080, "host": 18080 }] },
+        "env": { "MODEL": "yolo-v8s" }, "resources": { "cpu_millis": 500, "memory_bytes": 268_435_456_u64 }
+    }] }))?;
+    let body = NewAppBody {
+        name: "defect-detector".to_owned(),
+        description: "表面缺陷检测".to_owned(),
+        label: "2.3".to_owned(),
+        spec,
+    };
+    let app = console.call::<api::CreateApp>((), (), body).await?.app;
+    let body = NewDeployment {
+        name: "质检".to_owned(),
+        app: app.id,
+        version: None,
+        target: Target::Group(group.id),
+    };
+    let deployment = console.call::<api::CreateDeployment>((), (), body).await?;
+    let first = managed.first().context("a managed node")?;
+    // Two samples of each node, and the first instances.
+    tokio::time::sleep(Duration::from_secs(65)).await;
+    let details = vec![
+        (format!("nodes/{first}"), "node".to_owned()),
+        (format!("groups/{}", group.id), "group".to_owned()),
+        (format!("apps/{}", app.id), "app".to_owned()),
+        (format!("deployments/{}", deployment.id), "deployment".to_owned()),
+    ];
+    Ok((lab, details))
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let folder = std::env::args()
+        .nth(1)
+        .map_or_else(|| target.join("shots"), PathBuf::from);
+    let sizes = std::env::var("EDGEDECK_SHOT_NODES").unwrap_or_else(|_| "0,3,2000".to_owned());
+    for nodes in sizes.split(',') {
+        let nodes: u32 = nodes
+            .trim()
+            .parse()
+            .context("EDGEDECK_SHOT_NODES holds numbers and commas")?;
+        let engine = Edgedeckd::start().await?;
+        let console = engine.console().await?;
+        let furnished = if nodes == 0 {
+            None
+        } else {
+            Some(furnish(&engine, &console, nodes).await?)
+        };
+        let details = furnished
+            .as_ref()
+            .map(|(_, details)| details.clone())
+            .unwrap_or_default();
+        shoot(&engine, &folder.join(nodes.to_string()), &details).await?;
+    }
+    println!("{}", folder.display());
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! Alarms and events.
+
+use super::lab::{MefLab, Order, number, until};
+use crate::{
+    case,
+    contract::{Answer, Chapter},
+};
+use edgedeck_model::alarm::AlarmKind;
+use serde_json::{Value, json};
+
+const PAGE: [(&str, &str); 2] = [("pageNum", "1"), ("pageSize", "100")];
+
+fn paged<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    PAGE.iter().chain(more).copied().collect()
+}
+
+fn records(answer: &Answer) -> Vec<Value> {
+    answer.at("/data/records").as_array().cloned().unwrap_or_default()
+}
+
+/// The serial numbers that records are about, each once.
+async fn serials(lab: &MefLab, operation: &str, query: &[(&str, &str)]) -> anyhow::Result<Vec<String>> {
+    let answer = lab.read(operation, &paged(query)).await?;
+    let rows = records(&answer);
+    anyhow::ensure!(answer.at("/data/total") == rows.len(), "{}", answer.shown());
+    let mut found: Vec<String> = rows
+        .iter()
+        .filter_map(|row| row["serialNumber"].as_str())
+        .map(ToOwned::to_owned)
+        .collect();
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Whose records are listed, by every way to ask.
+async fn checks_scopes(lab: &mut MefLab, operation: &str) -> anyhow::Result<()> {
+    let group = lab.group().await?;
+    let (inside, outside) = (lab.node(&[group]).await?, lab.node(&[]).await?);
+    for node in [&inside, &outside] {
+        let connected = lab.connect(node, 4, 8192).await?;
+        connected.tell(Order::Disk(96.0));
+        until!("an alarm of the node", {
+            let found = lab.read("listAlarms", &paged(&[("sn", &node.serial)])).await?;
+            (!records(&found).is_empty()).then_some(())
+        });
+    }
+    lab.engine()
+        .store
+        .write(|tx| {
+            tx.raise(
+                AlarmKind::CertificateExpiring,
+                None,
+                "test",
+                &[("node", "EdgeDeck"), ("days", "3")],
+            )
+        })
+        .await?;
+    let group = group.to_string();
+    let has = |found: &[String], serial: &str| found.iter().any(|known| known == serial);
+    let center = serials(lab, operation, &[("ifCenter", "true")]).await?;
+    anyhow::ensure!(center == [""], "of the center: {center:?}");
+    let ignored = [("ifCenter", "true"), ("sn", "-"), ("groupId", "x")];
+    anyhow::ensure!(serials(lab, operation, &ignored).await? == [""]);
+    let nodes = serials(lab, operation, &[("ifCenter", "false")]).await?;
+    anyhow::ensure!(
+        has(&nodes, &inside.serial) && has(&nodes, &outside.serial) && !has(&nodes, ""),
+        "{nodes:?}"
+    );
+    let all = serials(lab, operation, &[]).await?;
+    anyhow::ensure!(
+        has(&all, &inside.serial) && has(&all, &outside.serial) && has(&all, ""),
+        "{all:?}"
+    );
+    for more in [&[][..], &[("ifCenter", "false")]] {
+        let of_one: Vec<_> = [("sn", outside.serial.as_str())].iter().chain(more).copied().collect();
+        anyhow::ensure!(serials(lab, operation, &of_one).await? == [outside.serial.as_str()]);
+        let of_group: Vec<_> = [("groupId", group.as_str())].iter().chain(more).copied().collect();
+        anyhow::ensure!(serials(lab, operation, &of_group).await? == [inside.serial.as_str()]);
+    }
+    anyhow::ensure!(serials(lab, operation, &[("sn", "nobody")]).await?.is_empty());
+    anyhow::ensure!(serials(lab, operation, &[("groupId", "4000000000")]).await?.is_empty());
+    let both = paged(&[("sn", &inside.serial), ("groupId", &group)]);
+    lab.unread(operation, "00001005", &both).await?;
+    for broken in [
+        ("ifCenter", ""),
+        ("ifCenter", "yes"),
+        ("sn", ""),
+        ("sn", "a b"),
+        ("groupId", "0"),
+    ] {
+        lab.unread(operation, "00001005", &paged(&[broken])).await?;
+    }
+    lab.unread(operation, "00001001", &paged(&[("groupId", "")])).await?;
+    lab.unread(operation, "00001001", &[]).await?;
+    lab.unread(operation, "00001005", &[("pageNum", "0"), ("pageSize", "1")])
+        .await?;
+    let first = lab.read(operation, &[("pageNum", "1"), ("pageSize", "1")]).await?;
+    let whole = lab.read(operation, &PAGE).await?;
+    anyhow::ensure!(records(&first)[..] == records(&whole)[..1] && first.at("/data/total") == whole.at("/data/total"));
+    let far = lab.read(operation, &[("pageNum", "1000"), ("pageSize", "100")]).await?;
+    anyhow::ensure!(*far.at("/data/records") == json!([]), "{}", far.shown());
+    Ok(())
+}
+
+/// What happens when the store fails under each way to ask.
+async fn checks_failures(lab: &mut MefLab, operation: &str, table: &'static str) -> anyhow::Result<()> {
+    let group = lab.group().await?;
+    let id = group.to_string();
+    lab.unread_without(table, operation, "50011001", &paged(&[("ifCenter", "true")]))
+        .await?;
+    lab.unread_without(table, operation, "50011002", &paged(&[("ifCenter", "false")]))
+        .await?;
+    lab.unread_without(table, operation, "50011003", &paged(&[("groupId", &id)]))
+        .await?;
+    lab.unread_without(table, operation, "50011004", &PAGE).await?;
+    lab.unread_without("node_group", operation, "50011005", &paged(&[("groupId", &id)]))
+        .await?;
+    let uuid = lab.group_id(group)?.0.simple();
+    lab.sql(format!(
+        "UPDATE node_group SET doc = json_object('name', 'damaged') WHERE id = x'{uuid}'"
+    ))
+    .await?;
+    lab.unread(operation, "50011006", &paged(&[("groupId", &id)])).await?;
+    lab.sql(format!("DELETE FROM node_group WHERE id = x'{uuid}'")).await
+}
+
+/// The alarms of a node once there are so many.
+async fn alarms_of(lab: &MefLab, serial: &str, count: usize) -> anyhow::Result<Vec<Value>> {
+    let found = until!(format!("{count} alarms"), {
+        let found = records(&lab.read("listAlarms", &paged(&[("sn", serial)])).await?);
+        (found.len() == count).then_some(found)
+    });
+    Ok(found)
+}
+
+pub const CHAPTER: Chapter<MefLab> = Chapter {
+    name: "alarms",
+    cases: &[
+        case! {
+            operation: "listAlarms",
+            rules: [
+                "listAlarms/c7567095", "listAlarms/0baee26a", "listAlarms/2a876944", "listAlarms/79115104", "listAlarms/1ef136ae",
+                "listAlarms/4011362e", "listAlarms/af83cfd4", "listAlarms/1c56b091", "listAlarms/85dfd7e2",
+            ],
+            errors: ["listAlarms/400/00001001", "listAlarms/400/00001005"],
+            async |lab: &mut MefLab| {
+                checks_scopes(lab, "listAlarms").await?;
+            }
+        },
+        case! {
+            operation: "listEvents",
+            rules: [
+                "listEvents/c7567095", "listEvents/0baee26a", "listEvents/2a876944", "listEvents/79115104", "listEvents/1ef136ae",
+                "listEvents/4011362e", "listEvents/af83cfd4", "listEvents/1c56b091", "listEvents/85dfd7e2",
+            ],
+            errors: ["listEvents/400/00001001", "listEvents/400/00001005"],
+            async |lab: &mut MefLab| {
+                checks_scopes(lab, "listEvents").await?;
+            }
+        },
+        case! {
+            operation: "listAlarms",
+            rules: ["listAlarms/f255cc63", "listAlarms/c624c80c", "listAlarms/80aa889f"],
+            async |lab: &mut MefLab| {
+                let node = lab.node(&[]).await?;
+                let connected = lab.connect(&node, 4, 8192).await?;
+                connected.tell(Order::Disk(95.0));
+                let raised = alarms_of(lab, &node.serial, 1).await?;
+                anyhow::ensure!(raised[0]["alarmType"] == "alarm" && raised[0]["severity"] == "MINOR" && raised[0]["ip"] == "192.0.2.10", "{raised:?}");
+                lab.engine().store.write(move |tx| tx.raise(AlarmKind::DiskFull, Some(node.id), "", &[("percent", "97")])).await?;
+                connected.tell(Order::Disk(97.0));
+                anyhow::ensure!(alarms_of(lab, &node.serial, 1).await? == raised, "it was raised twice");
+                connected.tell(Order::Disk(10.0));
+                alarms_of(lab, &node.serial, 0).await?;
+                lab.unread("getAlarm", "50011007", &[("id", &raised[0]["id"].to_string())]).await?;
+            }
+        },
+        case! {
+            operation: "listAlarms",
+            errors: [
+                "listAlarms/400/50011001", "listAlarms/400/50011002", "listAlarms/400/50011003", "listAlarms/400/50011004",
+                "listAlarms/400/50011005", "listAlarms/400/50011006",
+            ],
+            async |lab: &mut MefLab| {
+                checks_failures(lab, "listAlarms", "alarm").await?;
+            }
+        },
+        case! {
+            operation: "listEvents",
+            errors: [
+                "listEvents/400/50011001", "listEvents/400/50011002", "listEvents/400/50011003", "listEvents/400/50011004",
+                "listEvents/400/50011005", "listEvents/400/50011006",
+            ],
+            async |lab: &mut MefLab| {
+                checks_failures(lab, "listEvents", "event").await?;
+            }
+        },
+        case! {
+            operation: "listEvents",
+            rules: ["listEvents/b2a87b85", "listEvents/82eb04ad"],
+            async |lab: &mut MefLab| {
+                let node = lab.node(&[]).await?;
+                for round in 0..60 {
+                    let days = round.to_string();
+                    lab.clock.advance(1_000);
+                    lab.engine().store.write(move |tx| {
+                        tx.event(edgedeck_model::event::EventKind::NodeDegraded, Some(node.id), &[("node", "x"), ("detail", &days)])
+                    }).await?;
+                }
+                let answer = lab.read("listEvents", &paged(&[("sn", &node.serial)])).await?;
+                let rows = records(&answer);
+                anyhow::ensure!(rows.len() == 50 && answer.at("/data/total") == 50, "{} rows", rows.len());
+                anyhow::ensure!(rows.iter().all(|row| row["alarmType"] == "event"), "{}", answer.shown());
+                let oldest = lab.read("getEvent", &[("id", &rows[49]["id"].to_string())]).await?;
+                let told = oldest.at("/data/detailedInformation").as_str().unwrap_or_default().to_owned();
+                anyhow::ensure!(told.ends_with("10"), "the oldest that is kept says: {told}");
+            }
+        },
+        case! {
+            operation: "getAlarm",
+            rules: ["getAlarm/cf07c4e6", "getAlarm/4ba858f6"],
+            errors: ["getAlarm/400/00001001", "getAlarm/400/00001005", "getAlarm/400/50011007"],
+            async |lab: &mut MefLab| {
+                let alarms = records(&lab.read("listAlarms", &PAGE).await?);
+                let events = records(&lab.read("listEvents", &PAGE).await?);
+                for row in &alarms {
+                    let detail = lab.read("getAlarm", &[("id", &row["id"].to_string())]).await?;
+                    for key in ["id", "createAt", "ip", "serialNumber", "resource", "alarmType"] {
+                        anyhow::ensure!(detail.at(&format!("/data/{key}")) == &row[key], "{key} of {}", detail.shown());
+                    }
+                    let kind = detail.at("/data/alarmId").as_str().unwrap_or_default().to_owned();
+                    let is_hex = kind.strip_prefix("0x0").is_some_and(|rest| rest.len() == 7 && rest.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')));
+                    anyhow::ensure!(is_hex && detail.at("/data/perceivedSeverity") == &row["severity"], "{}", detail.shown());
+                }
+                anyhow::ensure!(alarms.len() >= 2 && !events.is_empty());
+                lab.unread("getAlarm", "00001005", &[("id", &events[0]["id"].to_string())]).await?;
+                lab.unread("getAlarm", "00001005", &[("id", "0")]).await?;
+                lab.unread("getAlarm", "00001001", &[("id", "0x00131001")]).await?;
+                lab.unread("getAlarm", "50011007", &[("id", "4000000000")]).await?;
+            }
+        },
+        case! {
+            operation: "getEvent",
+            rules: ["getEvent/cf07c4e6", "getEvent/12b135cc"],
+            errors: ["getEvent/400/00001001", "getEvent/400/00001005", "getEvent/400/50011007"],
+            async |lab: &mut MefLab| {
+                let alarms = records(&lab.read("listAlarms", &PAGE).await?);
+                let events = records(&lab.read("listEvents", &PAGE).await?);
+                let numbers: Vec<u32> = events.iter().map(|row| number(&row["id"])).collect::<anyhow::Result<_>>()?;
+                for (id, row) in numbers.iter().zip(&events).take(20) {
+                    let detail = lab.read("getEvent", &[("id", &id.to_string())]).await?;
+                    anyhow::ensure!(detail.at("/data/createAt") == &row["createAt"] && detail.at("/data/id") == *id, "{}", detail.shown());
+                }
+                lab.unread("getEvent", "00001005", &[("id", &alarms[0]["id"].to_string())]).await?;
+                lab.unread("getEvent", "00001001", &[]).await?;
+                lab.unread("getEvent", "50011007", &[("id", "4000000000")]).await?;
+            }
+        },
+    ],
+};

@@ -1,0 +1,91 @@
+//! The envelope and the gateway in front of it.
+
+use super::lab::{MefLab, http};
+use crate::{case, contract::Chapter};
+use edgedeck_gateway::dialects::mef::MefOptions;
+use futures::future::join_all;
+use serde_json::json;
+
+pub const CHAPTER: Chapter<MefLab> = Chapter {
+    name: "wire",
+    cases: &[
+        case! {
+            operation: "getEdgeManagerVersion",
+            rules: ["getEdgeManagerVersion/839346d0", "getEdgeManagerVersion/e2a42e0d", "global/b1a75daf"],
+            async |lab: &mut MefLab| {
+                let answer = lab.read("getEdgeManagerVersion", &[]).await?;
+                anyhow::ensure!(answer.status == 200 && answer.at("/msg") == "success", "{}", answer.shown());
+                anyhow::ensure!(answer.at("/data").as_str().is_some_and(|version| version.starts_with("7.0")), "{}", answer.shown());
+            }
+        },
+        case! {
+            operation: "createNodeGroup",
+            rules: ["global/5b6ff579"],
+            async |lab: &mut MefLab| {
+                let body = json!({ "NODEgroupNAME": "any_case", "Description": "盒子", "unknown": { "x": [1] } });
+                let id = lab.done("createNodeGroup", body).await?.at("/data").to_string();
+                let made = lab.read("getNodeGroup", &[("id", &id)]).await?;
+                anyhow::ensure!(made.at("/data/groupName") == "any_case" && made.at("/data/description") == "盒子", "{}", made.shown());
+                // Of two fields that are the same but for their case the last counts.
+                let twice = r#"{"nodeGroupName":"first","NodeGroupName":"last_one"}"#;
+                let answer = lab.north.call("createNodeGroup").raw("text/plain", twice).send().await?.success()?;
+                let made = lab.read("getNodeGroup", &[("id", &answer.at("/data").to_string())]).await?;
+                anyhow::ensure!(made.at("/data/groupName") == "last_one", "{}", made.shown());
+            }
+        },
+        case! {
+            operation: "getEdgeManagerVersion",
+            async |lab: &mut MefLab| {
+                let ca = lab.engine().pki.ca_pem().to_owned();
+                let url = format!("{}/edgemanager/v1/version", lab.base);
+                anyhow::ensure!(http(&ca, None)?.get(&url).send().await.is_err(), "served without a certificate");
+                let node = lab.waiting().await?;
+                let pem = format!("{}{}", node.identity.certificate_pem, node.identity.key_pem);
+                let answer = http(&ca, Some(&pem))?.get(&url).send().await?;
+                anyhow::ensure!(answer.status() == 401, "a node's certificate got {}", answer.status());
+                for (method, path, status) in [
+                    ("GET", "/edgemanager/v1/nothing", 404),
+                    ("GET", "/", 404),
+                    ("POST", "/edgemanager/v1/version", 405),
+                    ("DELETE", "/edgemanager/v1/nodegroup", 405),
+                    ("HEAD", "/edgemanager/v1/version", 405),
+                    ("GET", "/edgemanager/v1/token", 501),
+                ] {
+                    let answer = lab.http.request(method.parse()?, format!("{}{path}", lab.base)).send().await?;
+                    anyhow::ensure!(answer.status() == status, "{method} {path} got {}", answer.status());
+                    let body = answer.text().await?;
+                    anyhow::ensure!(method == "HEAD" || body.contains("\"status\":\"") && !body.contains("00000000"), "{path}: {body}");
+                }
+                let large = vec![b' '; (1 << 20) + 1];
+                let answer = lab.http.post(format!("{}/edgemanager/v1/nodegroup", lab.base)).body(large).send().await?;
+                anyhow::ensure!(answer.status() == 413, "a large body got {}", answer.status());
+                lab.read("getEdgeManagerVersion", &[]).await?;
+            }
+        },
+        case! {
+            operation: "getEdgeManagerVersion",
+            rules: ["global/7718d043"],
+            async |lab: &mut MefLab| {
+                let limited = MefLab::start_with(lab.recording(), MefOptions::default()).await?;
+                let calls = (0..40).map(|_| limited.north.call("getEdgeManagerVersion").send());
+                let answers = join_all(calls).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+                let refused = answers.iter().filter(|answer| answer.status == 429).count();
+                anyhow::ensure!(refused > 0 && refused < 40, "{refused} of 40 were refused");
+                anyhow::ensure!(answers.iter().all(|answer| matches!(answer.status, 200 | 429)));
+                limited.running.stop().await;
+                lab.read("getEdgeManagerVersion", &[]).await?;
+            }
+        },
+        case! {
+            operation: "getNode",
+            async |lab: &mut MefLab| {
+                // Nothing that comes in makes the engine fail on its own.
+                for path in ["/edgemanager/v1/nodegroup?id=%00", "/edgemanager/v1/node?sn=%ff%fe", "/alarmmanager/v1/alarms?%%%", "/edgemanager/v1/node/list?pageNum=1&pageSize=1&name=%27%3B--"] {
+                    let status = lab.http.get(format!("{}{path}", lab.base)).send().await?.status();
+                    anyhow::ensure!(!status.is_server_error(), "{path} got {status}");
+                }
+                lab.unread("getNode", "40012007", &[("id", "4294967295")]).await?;
+            }
+        },
+    ],
+};

@@ -1,0 +1,19 @@
+//! The table of all documents with their cases.
+
+use super::document::Document;
+use super::mef;
+use super::suite::Suite;
+
+/// One suite per contract document, in the order of [`Document::names`]. A dialect's cases are entered below.
+pub fn all() -> Vec<Suite> {
+    Document::names().map(suite).collect()
+}
+
+fn suite(name: &'static str) -> Suite {
+    match name {
+        "mef-center" => Suite::of(name, mef::CHAPTERS)
+            .excused(mef::EXCUSED)
+            .departed(mef::DEPARTED),
+        _ => Suite::empty(name),
+    }
+}

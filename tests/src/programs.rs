@@ -1,0 +1,260 @@
+//! The built programs, started as a user would start them, each with a data folder of its own.
+
+use crate::{
+    client::Console,
+    wait::{USUAL, until},
+};
+use anyhow::{Context, Result};
+use std::{
+    collections::BTreeMap,
+    fs::{File, Permissions},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// A built program: in `EDGEDECK_BIN_DIR`, else where this test was built.
+///
+/// # Errors
+/// When it is not there.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let beside = || {
+        let own = std::env::current_exe().ok()?;
+        // target/debug/deps/<test> or target/debug/<program>.
+        own.ancestors()
+            .skip(1)
+            .take(2)
+            .map(Path::to_owned)
+            .find(|folder| folder.join(name).is_file())
+    };
+    let folder = std::env::var_os("EDGEDECK_BIN_DIR").map(PathBuf::from).or_else(beside);
+    let path = folder.map(|folder| folder.join(name)).filter(|path| path.is_file());
+    path.with_context(|| format!("{name} is not built; run the tests through `cargo xtask test`"))
+}
+
+/// A process that ends with the test, whatever it has started.
+pub struct Process(Child);
+
+impl Process {
+    /// # Errors
+    /// When it does not start.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let child = command.process_group(0).stdin(Stdio::null()).spawn();
+        Ok(Self(child.with_context(|| format!("starting {command:?}"))?))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        self.signal(nix::sys::signal::Signal::SIGKILL);
+        // It is dead either way; this only takes its leave.
+        let _status = self.0.wait();
+    }
+
+    /// Asks it to end and waits until it has.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn stop(&mut self) -> Result<std::process::ExitStatus> {
+        self.signal(nix::sys::signal::Signal::SIGTERM);
+        Ok(self.0.wait()?)
+    }
+
+    /// The exit status, if it has ended.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.0.try_wait().ok().flatten()
+    }
+
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        let group = i32::try_from(self.0.id()).ok().map(nix::unistd::Pid::from_raw);
+        if let Some(group) = group {
+            // It may have ended by itself.
+            let _gone = nix::sys::signal::killpg(group, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nothing listens on now.
+///
+/// # Errors
+/// When the machine has none left.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// `edgedeckd serve` on loopback.
+pub struct Edgedeckd {
+    pub data: TempDir,
+    pub listeners: BTreeMap<String, SocketAddr>,
+    /// Of the first user.
+    pub password: String,
+    process: Process,
+    envs: Vec<(String, String)>,
+}
+
+impl Edgedeckd {
+    /// Starts an engine with a new data folder on loopback, and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not come up; the error has its output.
+    pub async fn start() -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// As [`Self::start`], with the agents' listener at another address.
+    ///
+    /// # Errors
+    /// When it does not come up; the error has its output.
+    pub async fn start_at(agents: Ipv4Addr) -> Result<Self> {
+        Self::start_with(agents, &[]).await
+    }
+
+    /// As [`Self::start_at`], with more in the environment.
+    ///
+    /// # Errors
+    /// When it does not come up; the error has its output.
+    pub async fn start_with(agents: Ipv4Addr, envs: &[(&str, String)]) -> Result<Self> {
+        // As the engine itself makes it.
+        let data = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
+        let mut listeners = BTreeMap::new();
+        for (name, ip) in [
+            ("console", Ipv4Addr::LOCALHOST),
+            ("agents", agents),
+            ("mef", Ipv4Addr::LOCALHOST),
+        ] {
+            // Whatever is free; the engine prints what it got, and keeps it over restarts.
+            listeners.insert(name.to_owned(), SocketAddr::from((ip, 0)));
+        }
+        let envs: Vec<(String, String)> = envs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        let process = spawn(data.path(), &listeners, &envs)?;
+        let mut engine = Self {
+            data,
+            listeners,
+            password: String::new(),
+            process,
+            envs,
+        };
+        engine.await_up().await?;
+        let output = engine.output();
+        let password = output
+            .split("with the password")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next());
+        engine.password = password
+            .with_context(|| format!("no first password in: {output}"))?
+            .to_owned();
+        Ok(engine)
+    }
+
+    async fn await_up(&mut self) -> Result<()> {
+        let answered = until("answer of the console", USUAL, async || {
+            if let Some(status) = self.process.ended() {
+                return Ok(Some(Err(anyhow::anyhow!(
+                    "edgedeckd ended with {status}: {}",
+                    self.output()
+                ))));
+            }
+            Ok(self.output().contains("CA: sha256").then_some(Ok(())))
+        });
+        answered.await??;
+        let output = self.output();
+        for (name, address) in &mut self.listeners {
+            let line = output
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{name}: https://")));
+            let told: SocketAddr = line.with_context(|| format!("no {name} in: {output}"))?.parse()?;
+            address.set_port(told.port());
+        }
+        Ok(())
+    }
+
+    /// What it has printed.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("output.log")).unwrap_or_default()
+    }
+
+    /// Kills it, and starts it again on the same data and ports.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.process.kill();
+        self.restart().await
+    }
+
+    /// Ends it as a user would.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn stop(&mut self) -> Result<std::process::ExitStatus> {
+        self.process.stop()
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same data and ports.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process = spawn(self.data.path(), &self.listeners, &self.envs)?;
+        self.await_up().await
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The console, signed in as the first user.
+    ///
+    /// # Errors
+    /// When signing in fails.
+    pub async fn console(&self) -> Result<Console> {
+        let address = self.listeners.get("console").copied().context("a console")?;
+        let mut console = Console::new(address)?;
+        console.sign_in("admin", &self.password).await?;
+        Ok(console)
+    }
+
+    /// Address of the agents' listener, as `join` takes it.
+    pub fn agents_url(&self) -> String {
+        self.listeners
+            .get("agents")
+            .map(|address| format!("https://{address}"))
+            .unwrap_or_default()
+    }
+}
+
+fn spawn(data: &Path, listeners: &BTreeMap<String, SocketAddr>, envs: &[(String, String)]) -> Result<Process> {
+    let output = File::create(data.join("output.log"))?;
+    let mut command = Command::new(program("edgedeckd")?);
+    command
+        .arg("serve")
+        .arg("--data")
+        .arg(data)
+        .envs(envs.iter().map(|(name, value)| (name, value)));
+    for (name, address) in listeners {
+        command.arg(format!("--{name}")).arg(address.to_string());
+    }
+    command.stdout(output.try_clone()?).stderr(output);
+    Process::start(&mut command)
+}
