@@ -168,7 +168,10 @@ impl Machine {
             if let Some((busy, action)) = tracked.decide(key, now, up) {
                 tracked.busy = Some(busy);
                 match &action {
-                    Action::Start { .. } => tracked.memory.made = true,
+                    Action::Start { part, .. } => {
+                        tracked.memory.made = true;
+                        tracked.memory.kind = Some(Kind::of(part));
+                    }
                     Action::Fetch { .. } => tracked.fetching.clone_from(&tracked.memory.hash),
                     Action::Stop { .. } | Action::Remove { .. } => {}
                 }

@@ -153,6 +153,7 @@ pub struct PartMemory {
     /// [`spec_hash`] that the counts below belong to.
     pub hash: String,
     pub version: Option<VersionId>,
+    /// What runs it, or ran it, where it was made.
     pub kind: Option<Kind>,
     /// A container or a folder may be there.
     pub made: bool,

@@ -62,7 +62,7 @@ impl Tracked {
                 self.memory = PartMemory {
                     hash: new.hash.clone(),
                     version: Some(new.version),
-                    kind: Some(Kind::of(&new.part)),
+                    kind: self.memory.kind,
                     made: self.memory.made,
                     ..PartMemory::default()
                 };
@@ -88,6 +88,7 @@ impl Tracked {
     pub fn see(&mut self, seen: Option<Seen>, now: Time) {
         if let Some(seen) = &seen {
             self.memory.made = true;
+            self.memory.kind = Some(seen.kind);
             let fresh = self.wanted.as_ref().is_some_and(|wanted| wanted.hash == seen.hash);
             if fresh {
                 self.count(seen, now);
@@ -224,24 +225,24 @@ impl Tracked {
                 },
             ))
         };
-        let seen_kind_up = self.seen.as_ref().is_none_or(|seen| up(seen.kind));
+        // What is there, or may be there unseen, can only be removed or replaced where it was made.
+        let home = self.seen.as_ref().map(|seen| seen.kind);
+        let home_up = home.or(self.memory.kind.filter(|_| self.memory.made)).is_none_or(&up);
         let Some(wanted) = self.wanted.as_ref() else {
-            // What is not seen, but may be there, can only be removed where it was made.
-            let home_up = self.seen.is_some() || self.memory.kind.is_none_or(&up);
-            return if (self.memory.made || self.seen.is_some()) && seen_kind_up && home_up {
+            return if (self.memory.made || self.seen.is_some()) && home_up {
                 remove()
             } else {
                 None
             };
         };
         if wanted.invalid.is_some() {
-            return if self.is_stale() && seen_kind_up {
+            return if self.is_stale() && home_up {
                 remove()
             } else {
                 None
             };
         }
-        if !up(Kind::of(&wanted.part)) || !seen_kind_up {
+        if !up(Kind::of(&wanted.part)) || !home_up {
             return None;
         }
         if wanted.wanted != Wanted::Running {
@@ -348,12 +349,12 @@ impl Tracked {
             return (state, Some(Reason::NoRuntime));
         }
         if wanted.wanted != Wanted::Running {
-            let state = if self.is_running() || self.is_stale() {
-                InstanceState::Stopping
+            return if self.is_running() || self.is_stale() {
+                (InstanceState::Stopping, memory.reason.filter(|_| memory.blocked))
             } else {
-                InstanceState::Stopped
+                // However it came to stop, and whatever failed on the way.
+                (InstanceState::Stopped, None)
             };
-            return (state, memory.reason.filter(|_| memory.blocked));
         }
         if memory.blocked {
             return failed;

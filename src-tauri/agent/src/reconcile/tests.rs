@@ -630,7 +630,7 @@ fn wish(generation: u64, list: &[(u8, u8, bool, u8)]) -> Desired {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     /// Whatever happens: `Node` checks that no part is started twice at once; and when it ends happening, the node
     /// comes to what is wanted, with nothing else left.
