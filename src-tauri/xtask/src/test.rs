@@ -40,16 +40,9 @@ pub fn test(filter: &[String]) -> Result<()> {
         ])
     })?;
     steps.step("agent", || agents::build(false))?;
+    // With the same features as the tests, or all they stand on would be compiled twice.
     steps.step("programs", || {
-        cargo(&[
-            "build",
-            "-p",
-            "edgedeck",
-            "-p",
-            "edgedeck-gateway",
-            "-p",
-            "edgedeck-agent",
-        ])
+        cargo(&["build", "--workspace", "--exclude", "edgedeck-ui", "--bins"])
     })?;
     steps.step("tests", || {
         let mut command = step::cargo(["test", "--workspace", "--exclude", "edgedeck-ui"]);
