@@ -236,11 +236,7 @@ impl Tracked {
             };
         };
         if wanted.invalid.is_some() {
-            return if self.is_stale() && home_up {
-                remove()
-            } else {
-                None
-            };
+            return if self.is_stale() && home_up { remove() } else { None };
         }
         if !up(Kind::of(&wanted.part)) || !home_up {
             return None;
