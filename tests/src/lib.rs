@@ -4,6 +4,18 @@ pub mod bench;
 pub mod client;
 pub mod contract;
 pub mod docker;
+pub mod host;
+pub mod lab;
+pub mod notifications;
 pub mod programs;
 pub mod wait;
 pub mod web;
+
+/// How often a fault test does its round: a few times every day, many in a soak (`cargo xtask soak`).
+pub fn rounds(everyday: usize, soak: usize) -> usize {
+    if std::env::var_os("EDGEDECK_SOAK").is_some() {
+        soak
+    } else {
+        everyday
+    }
+}

@@ -3,254 +3,34 @@
 
 use anyhow::{Context, Result, ensure};
 use edgedeck_model::{
-    Code, DeploymentId, NodeId, PlacementId,
+    Code, NodeId,
     alarm::AlarmKind,
     api::{
-        self, AlarmQuery, ById, GroupBody, LogQuery, ManageBody, NewAppBody, NewJoinTokenBody, NodeQuery, NodesBody,
-        OneSeries, PACKAGES_PATH, Package, PageQuery,
+        self, AlarmQuery, ById, GroupBody, ManageBody, NewJoinTokenBody, NodeQuery, NodesBody, OneSeries,
+        PACKAGES_PATH, Package, PageQuery,
     },
-    app::{Container, Part, Process as ProcessPart, Resources, Restart, Run, Spec},
-    deployment::{InstanceState, NewDeployment, Placement, Target},
+    app::{Process as ProcessPart, Run},
+    deployment::{InstanceState, Placement, Target},
     join::JoinTokenKind,
-    node::{Node, NodeState},
+    node::NodeState,
     telemetry::Metric,
 };
 use edgedeck_tests::{
     client::Console,
-    docker::{IMAGE, PrivateDocker},
+    docker::IMAGE,
+    host::{Host, join_command},
+    lab::{LONG, alarm, container, deploy, logs_say, node, node_in, part, placement},
     programs::{Edgedeckd, Process, program},
     wait::until,
 };
 use std::{
-    collections::BTreeMap,
-    fs::File,
+    fs::{File, Permissions},
     net::Ipv4Addr,
+    os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Output, Stdio},
-    time::Duration,
+    process::{Command, Output},
 };
 use tempfile::TempDir;
-
-const LONG: Duration = Duration::from_secs(90);
-
-/// A cable between this machine and a namespace, which can be cut.
-struct Cable {
-    name: String,
-    near: Ipv4Addr,
-}
-
-impl Cable {
-    fn plug(namespace: &str) -> Result<Self> {
-        let number = std::process::id() % 250;
-        let (near, far) = (
-            Ipv4Addr::new(10, 213, number as u8, 1),
-            Ipv4Addr::new(10, 213, number as u8, 2),
-        );
-        let (name, other) = (format!("edn{number}"), format!("edf{number}"));
-        ip(&[
-            "link", "add", &name, "type", "veth", "peer", "name", &other, "netns", namespace,
-        ])?;
-        ip(&["addr", "add", &format!("{near}/24"), "dev", &name])?;
-        ip(&["link", "set", &name, "up"])?;
-        ip(&["-n", namespace, "addr", "add", &format!("{far}/24"), "dev", &other])?;
-        ip(&["-n", namespace, "link", "set", &other, "up"])?;
-        Ok(Self { name, near })
-    }
-
-    fn cut(&self) -> Result<()> {
-        ip(&["link", "set", &self.name, "down"])
-    }
-
-    fn mend(&self) -> Result<()> {
-        ip(&["link", "set", &self.name, "up"])
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        // It goes with its namespace if that went first.
-        let _gone = ip(&["link", "del", &self.name]);
-    }
-}
-
-fn ip(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("ip")
-        .args(arguments)
-        .output()
-        .context("ip; `cargo xtask test` installs iproute2")?;
-    ensure!(
-        output.status.success(),
-        "ip {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
-}
-
-/// The box: a network namespace with a container engine, and the agent's state.
-struct Host {
-    docker: PrivateDocker,
-    cable: Cable,
-    folder: TempDir,
-}
-
-impl Host {
-    async fn new() -> Result<Self> {
-        let docker = PrivateDocker::start().await?;
-        let cable = Cable::plug(docker.namespace())?;
-        Ok(Self {
-            docker,
-            cable,
-            folder: TempDir::new()?,
-        })
-    }
-
-    fn state(&self) -> String {
-        self.folder.path().join("state").display().to_string()
-    }
-
-    /// Runs a line in a shell on the box, as somebody would paste it.
-    fn paste(&self, line: &str) -> Result<Output> {
-        let mut shell = self.docker.inside("sh");
-        Ok(shell
-            .args(["-c", line])
-            .env("EDGEDECK_BIN", self.folder.path())
-            .stdin(Stdio::null())
-            .output()?)
-    }
-
-    fn agent(&self, words: &[&str]) -> Command {
-        let mut agent = self
-            .docker
-            .inside(&self.folder.path().join("edgedeck-agent").display().to_string());
-        agent.args(words).args(["--state", &self.state()]);
-        agent
-    }
-
-    fn run_agent(&self) -> Result<Process> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.path().join("agent.log"))?;
-        let mut agent = self.agent(&["run", "--docker", &self.docker.host()]);
-        Process::start(agent.stdout(log.try_clone()?).stderr(log))
-    }
-
-    fn containers(&self) -> Result<Vec<String>> {
-        let listed = self
-            .docker
-            .run(&["ps", "--all", "--quiet", "--filter", "name=edgedeck-"])?;
-        Ok(listed.lines().map(ToOwned::to_owned).collect())
-    }
-}
-
-/// The command to paste for this address of the engine, with the state in a folder of the test's.
-async fn join_command(console: &Console, host: &Host) -> Result<String> {
-    let made = console
-        .call::<api::CreateJoinToken>(
-            (),
-            (),
-            NewJoinTokenBody {
-                kind: JoinTokenKind::Single,
-            },
-        )
-        .await?;
-    let near = host.cable.near.to_string();
-    let command = made
-        .commands
-        .iter()
-        .find(|command| command.contains(&near))
-        .context("a command for the cable")?;
-    let options = format!("{} --no-service --serial BOX-1 --state {})", made.ca_hash, host.state());
-    Ok(command.replace(&format!("{})", made.ca_hash), &options))
-}
-
-async fn node(console: &Console) -> Result<Option<Node>> {
-    let page = console.call::<api::ListNodes>((), NodeQuery::default(), ()).await?;
-    match page.items.first() {
-        Some(row) => Ok(Some(console.call::<api::GetNode>(ById { id: row.id }, (), ()).await?)),
-        None => Ok(None),
-    }
-}
-
-async fn node_in(console: &Console, state: NodeState) -> Result<Node> {
-    until(&format!("node in state {state:?}"), LONG, async || {
-        Ok(node(console).await?.filter(|node| node.state == state))
-    })
-    .await
-}
-
-async fn placement(
-    console: &Console,
-    deployment: DeploymentId,
-    what: &str,
-    is: impl Fn(&Placement) -> bool,
-) -> Result<Placement> {
-    let mut last = None;
-    let found = until(what, LONG, async || {
-        let detail = console
-            .call::<api::GetDeployment>(ById { id: deployment }, (), ())
-            .await?;
-        last = detail.placements.into_iter().next();
-        Ok(last.clone().filter(|placement| is(placement)))
-    });
-    found.await.with_context(|| format!("{last:?}"))
-}
-
-async fn alarm(console: &Console, kind: AlarmKind, raised: bool) -> Result<()> {
-    until(&format!("alarm {kind:?}, raised: {raised}"), LONG, async || {
-        let active = console.call::<api::ListAlarms>((), AlarmQuery::default(), ()).await?;
-        Ok((active.items.iter().any(|alarm| alarm.kind == kind) == raised).then_some(()))
-    })
-    .await
-}
-
-fn container(image: &str, script: &str) -> Spec {
-    let run = Container {
-        image: image.to_owned(),
-        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()],
-        ..Container::default()
-    };
-    part(Run::Container(run))
-}
-
-fn part(run: Run) -> Spec {
-    let part = Part {
-        name: "main".to_owned(),
-        run,
-        args: Vec::new(),
-        env: BTreeMap::new(),
-        resources: Resources::default(),
-        restart: Restart::Always,
-    };
-    Spec { parts: vec![part] }
-}
-
-async fn deploy(console: &Console, name: &str, spec: Spec, target: Target) -> Result<DeploymentId> {
-    let body = NewAppBody {
-        name: name.to_owned(),
-        description: String::new(),
-        label: "1".to_owned(),
-        spec,
-    };
-    let app = console.call::<api::CreateApp>((), (), body).await?.app;
-    let body = NewDeployment {
-        name: name.to_owned(),
-        app: app.id,
-        version: None,
-        target,
-    };
-    Ok(console.call::<api::CreateDeployment>((), (), body).await?.id)
-}
-
-async fn logs_say(console: &Console, placement: PlacementId, text: &str) -> Result<()> {
-    until(&format!("{text:?} in the log"), LONG, async || {
-        let page = console
-            .call::<api::GetLogs>(ById { id: placement }, LogQuery::default(), ())
-            .await?;
-        Ok(page.lines.iter().any(|line| line.text.contains(text)).then_some(()))
-    })
-    .await
-}
 
 /// A `.tar.gz` of one script, at a path of its own choosing.
 fn package(path: &str) -> Result<Vec<u8>> {
@@ -548,6 +328,135 @@ async fn a_box_joins_works_and_leaves() -> Result<()> {
         .find(|entry| entry.outcome == "bad-token")
         .context("the used token in the audit")?;
     assert_eq!(refused.action, "node.join");
+    Ok(())
+}
+
+/// An `npu-smi` that prints what a file holds: captured output, with the heat of the first chip as the test wants it.
+struct NpuSmi {
+    folder: TempDir,
+}
+
+impl NpuSmi {
+    fn new() -> Result<Self> {
+        let folder = TempDir::new()?;
+        let script = format!(
+            "#!/bin/sh\n[ \"$*\" = info ] && exec cat {0}/info\necho 'not supported' >&2\nexit 1\n",
+            folder.path().display()
+        );
+        std::fs::write(folder.path().join("npu-smi"), script)?;
+        std::fs::set_permissions(folder.path().join("npu-smi"), Permissions::from_mode(0o755))?;
+        Ok(Self { folder })
+    }
+
+    fn heat(&self, celsius: u32) -> Result<()> {
+        let captured = include_str!("../../src-tauri/agent/tests/npu/info-310P3-300I-Duo-partial-v25.2.0.txt");
+        let row = "| NA           45 ";
+        ensure!(captured.contains(row), "the sample has changed");
+        // By a rename, so that the agent never reads half of it.
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, captured.replace(row, &format!("| NA           {celsius} ")))?;
+        Ok(std::fs::rename(new, self.folder.path().join("info"))?)
+    }
+}
+
+/// A chip that gets too hot and a disk that fills up past what the settings allow.
+#[tokio::test(flavor = "multi_thread")]
+async fn measured_alarms_come_are_acknowledged_and_go() -> Result<()> {
+    let engine = Edgedeckd::start().await?;
+    let console = engine.console().await?;
+    let (tool, folder) = (NpuSmi::new()?, TempDir::new()?);
+    tool.heat(45)?;
+    let kind = JoinTokenKind::Single;
+    let token = console
+        .call::<api::CreateJoinToken>((), (), NewJoinTokenBody { kind })
+        .await?;
+    let state = folder.path().join("state").display().to_string();
+    let agent = |words: &[&str]| -> Result<Command> {
+        let mut agent = Command::new(program("edgedeck-agent")?);
+        agent
+            .args(words)
+            .args(["--state", &state])
+            .env("EDGEDECK_NPU_SMI", tool.folder.path().join("npu-smi"));
+        Ok(agent)
+    };
+    let url = engine.agents_url();
+    let joining = [
+        "join",
+        &url,
+        "--token",
+        &token.secret,
+        "--ca-hash",
+        &token.ca_hash,
+        "--no-service",
+    ];
+    let joined = agent(&joining)?.output()?;
+    ensure!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    let log = File::create(folder.path().join("agent.log"))?;
+    let _agent = Process::start(agent(&["run"])?.stdout(log.try_clone()?).stderr(log))?;
+    let node = node_in(&console, NodeState::Online).await?;
+    console
+        .call::<api::ManageNode>(ById { id: node.id }, (), ManageBody::default())
+        .await?;
+    // Asking for its figures is looking at it, which makes it measured more often.
+    let watched = async || {
+        let query = OneSeries {
+            node: Some(node.id),
+            metric: Some(Metric::NpuTemperature),
+            from: node.joined_at,
+            to: node.joined_at.plus(3_600_000),
+        };
+        console.call::<api::GetSeries>((), query, ()).await
+    };
+    until("two chips measured", LONG, async || {
+        Ok((watched().await?.len() == 2).then_some(()))
+    })
+    .await?;
+    let facts = console.call::<api::GetNode>(ById { id: node.id }, (), ()).await?.facts;
+    assert_eq!(facts.npus.len(), 2, "{facts:?}");
+
+    // Too hot, until it has cooled down.
+    tool.heat(91)?;
+    alarm(&console, AlarmKind::NpuHot, true).await?;
+    let active = console.call::<api::ListAlarms>((), AlarmQuery::default(), ()).await?;
+    let hot = active.items.first().context("the alarm")?;
+    assert_eq!((hot.node, hot.facts["celsius"].as_str()), (Some(node.id), "91"));
+    let seen = console
+        .call::<api::AcknowledgeAlarm>(ById { id: hot.id }, (), ())
+        .await?;
+    assert_eq!(seen.acknowledged.map(|seen| seen.by), Some("admin".to_owned()));
+    tool.heat(79)?;
+    until("79 degrees measured", LONG, async || {
+        let last = |series: &edgedeck_model::telemetry::Series| series.points.last().and_then(|point| point.1);
+        Ok(watched()
+            .await?
+            .iter()
+            .any(|series| last(series) == Some(79.0))
+            .then_some(()))
+    })
+    .await?;
+    let still = console.call::<api::ListAlarms>((), AlarmQuery::default(), ()).await?;
+    assert_eq!(still.total, 1, "it clears at 78 degrees, not before");
+    tool.heat(60)?;
+    alarm(&console, AlarmKind::NpuHot, false).await?;
+
+    // A disk over what the settings allow, until they allow it.
+    let usual = console.call::<api::GetSettings>((), (), ()).await?;
+    let mut strict = usual.clone();
+    (strict.thresholds.disk_raise, strict.thresholds.disk_clear) = (1.0, 1.0);
+    console.call::<api::UpdateSettings>((), (), strict).await?;
+    alarm(&console, AlarmKind::DiskFull, true).await?;
+    console.call::<api::UpdateSettings>((), (), usual).await?;
+    watched().await?;
+    alarm(&console, AlarmKind::DiskFull, false).await?;
+    let cleared = AlarmQuery {
+        cleared: true,
+        ..AlarmQuery::default()
+    };
+    let past = console.call::<api::ListAlarms>((), cleared, ()).await?;
+    assert!(
+        past.items.iter().all(|alarm| alarm.cleared_at.is_some()) && past.total == 2,
+        "{past:?}"
+    );
     Ok(())
 }
 

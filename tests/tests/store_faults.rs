@@ -14,10 +14,7 @@ use std::{
 /// Kills the engine again and again while eight clients write; every acknowledged write is there afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_engine_loses_no_acknowledged_write() -> Result<()> {
-    let rounds: usize = std::env::var("EDGEDECK_KILLS")
-        .ok()
-        .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(8);
+    let rounds = edgedeck_tests::rounds(8, 1_000);
     let mut engine = Edgedeckd::start().await?;
     let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
     for round in 0..rounds {

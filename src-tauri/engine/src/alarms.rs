@@ -176,24 +176,34 @@ impl Engine {
             let key = (node, kind, String::new());
             let is_raised = self.alarms.0.lock().contains(&key);
             if !is_raised && value >= raise {
+                // Asked without a write: a hot box that nobody manages would otherwise cost one with each sample.
+                if !self.is_managed(node)? {
+                    continue;
+                }
                 let facts = self.measured_facts(node, kind, value);
-                self.store
-                    .write(move |tx| {
-                        let Some(row) = row::get::<Node>(tx, node.0)?.filter(|row| row.managed) else {
-                            return Ok(());
-                        };
-                        let mut facts: Vec<(&str, &str)> = facts.iter().map(|(k, v)| (*k, v.as_str())).collect();
-                        facts.push(("node", &row.name));
-                        tx.raise(kind, Some(node), "", &facts)
-                    })
-                    .await?;
-                self.alarms.0.lock().insert(key);
+                let raised = self.store.write(move |tx| {
+                    let Some(row) = row::get::<Node>(tx, node.0)?.filter(|row| row.managed) else {
+                        return Ok(false);
+                    };
+                    let mut facts: Vec<(&str, &str)> = facts.iter().map(|(k, v)| (*k, v.as_str())).collect();
+                    facts.push(("node", &row.name));
+                    tx.raise(kind, Some(node), "", &facts)?;
+                    Ok(true)
+                });
+                if raised.await? {
+                    self.alarms.0.lock().insert(key);
+                }
             } else if is_raised && value <= clear {
                 self.store.write(move |tx| tx.clear(kind, Some(node), "")).await?;
                 self.alarms.0.lock().remove(&key);
             }
         }
         Ok(())
+    }
+
+    fn is_managed(&self, node: NodeId) -> Result<bool> {
+        self.store
+            .read(|connection| Ok(row::get::<Node>(connection, node.0)?.is_some_and(|row| row.managed)))
     }
 
     /// What the sentence of an alarm about a measured value needs.

@@ -33,6 +33,10 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A node is offline when nothing was heard of it for this long, in milliseconds.
 pub const OFFLINE_AFTER: i64 = 30_000;
+/// How often a node is measured while somebody looks at it, in milliseconds.
+const WATCHED_SAMPLE_INTERVAL: u32 = 2_000;
+/// How long that goes on after the last look, in milliseconds.
+const WATCHED_FOR: i64 = 60_000;
 /// Frames that may wait for a slow agent before its link is cut.
 const QUEUE: usize = 64;
 /// How long an agent has to answer, beyond the wait it was asked for.
@@ -43,6 +47,8 @@ const REQUESTS_MAX: usize = 32;
 /// Everything known in memory about the nodes' links.
 pub struct Hub {
     nodes: Mutex<HashMap<NodeId, Presence>>,
+    /// Nodes that somebody looks at, and the monotonic time until which they are measured more often.
+    watched: Mutex<HashMap<NodeId, i64>>,
     links: AtomicU64,
     requests: AtomicU64,
 }
@@ -94,6 +100,7 @@ impl Hub {
         };
         Ok(Self {
             nodes: Mutex::new(nodes.into_iter().map(presence).collect()),
+            watched: Mutex::default(),
             links: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         })
@@ -127,6 +134,15 @@ impl Hub {
             && link.sender.try_send(frame).is_err()
         {
             presence.link = None;
+        }
+    }
+
+    /// How often a node is measured now, in milliseconds.
+    fn sample_interval(&self, node: NodeId) -> u32 {
+        if self.watched.lock().contains_key(&node) {
+            WATCHED_SAMPLE_INTERVAL
+        } else {
+            SAMPLE_INTERVAL
         }
     }
 
@@ -234,7 +250,7 @@ impl Engine {
             version,
             at: self.clock.now(),
             heartbeat: HEARTBEAT,
-            sample_interval: SAMPLE_INTERVAL,
+            sample_interval: self.hub.sample_interval(node),
             addresses: self.agent_addresses(),
             managed: known.managed,
         };
@@ -284,6 +300,31 @@ impl Engine {
     fn desired(&self, node: NodeId) -> Result<Option<Desired>> {
         self.store
             .read(|connection| crate::deployments::desired(connection, node))
+    }
+
+    /// Somebody looks at a node's figures: it is measured more often for a while.
+    pub fn watch_node(&self, node: NodeId) {
+        let until = self.clock.monotonic() + WATCHED_FOR;
+        if self.hub.nodes.lock().contains_key(&node) && self.hub.watched.lock().insert(node, until).is_none() {
+            let sample_interval = WATCHED_SAMPLE_INTERVAL;
+            self.hub.send(node, ToAgent::Pace { sample_interval });
+        }
+    }
+
+    /// Returns nodes that nobody looks at any more to their usual pace.
+    pub(crate) fn end_watches(&self) {
+        let now = self.clock.monotonic();
+        let ended: Vec<NodeId> = {
+            let mut watched = self.hub.watched.lock();
+            watched
+                .extract_if(|_, until| *until <= now)
+                .map(|(node, _)| node)
+                .collect()
+        };
+        for node in ended {
+            let sample_interval = SAMPLE_INTERVAL;
+            self.hub.send(node, ToAgent::Pace { sample_interval });
+        }
     }
 
     /// Writes down which nodes have gone silent.

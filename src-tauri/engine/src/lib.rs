@@ -35,7 +35,7 @@ pub use caps::{CAP_REACHED, Caps};
 pub use clock::Clock;
 pub use error::{Error, Result};
 pub use find::{Find, Instances, Of, RecordsOf};
-pub use hub::{Session, SessionError};
+pub use hub::{OFFLINE_AFTER, Session, SessionError};
 pub use identity::{Identified, SignedIn};
 pub use open::{OpenError, Options};
 pub use packages::PackageUpload;

@@ -20,6 +20,7 @@ impl Engine {
     pub async fn tick(&self) {
         let now = self.clock.monotonic();
         let due = |every: i64| now / every != (now - 1_000) / every || now < 1_000;
+        self.end_watches();
         let mut outcomes = vec![("presence", self.mark_lost().await)];
         outcomes.push(("samples", self.flush_samples(false).await));
         if due(MINUTE) {

@@ -1,6 +1,6 @@
 //! A TLS listener that serves a router, telling it who is on the other end.
 
-use axum::{Extension, Router};
+use axum::Router;
 use hyper::{Request, body::Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// Connections of one listener at once; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 20_000;
+pub const CONNECTIONS_MAX: usize = 20_000;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const HEADERS_TIME: Duration = Duration::from_secs(30);
 
@@ -103,8 +103,11 @@ async fn connection(
     let certificate = certificates
         .and_then(|chain| PeerCertificate::parse(chain.first()?))
         .map(Arc::new);
-    let router = router.layer(Extension(Peer { address, certificate }));
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| router.clone().oneshot(request));
+    let peer = Peer { address, certificate };
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        router.clone().oneshot(request)
+    });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())

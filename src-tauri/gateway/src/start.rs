@@ -110,6 +110,10 @@ pub struct Running {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub async fn start(options: Options) -> Result<Running, StartError> {
+    // Every agent holds a socket; the usual limit is 1,024.
+    if let Err(error) = rlimit::increase_nofile_limit(2 * listen::CONNECTIONS_MAX as u64) {
+        tracing::warn!(%error, "allowing many open files");
+    }
     let wanted = [
         ("console", options.console),
         ("agents", options.agents),

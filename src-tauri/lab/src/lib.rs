@@ -85,7 +85,10 @@ pub(crate) struct Fleet {
 /// # Errors
 /// When the engine cannot be reached, has another CA, or refuses the first node that joins.
 pub async fn run(options: LabOptions, stop: watch::Receiver<bool>) -> Result<()> {
-    allow_many_files(u64::from(options.nodes));
+    // A node needs a socket; the usual limit is 1,024.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::from(options.nodes) + 256) {
+        tracing::warn!(%error, "allowing many open files");
+    }
     let said = |error: join::JoinError| anyhow::anyhow!(error.text(edgedeck_agent::cli::lang()));
     let ca_pem = join::fetch_ca(&options.engine, &options.ca_hash).await.map_err(said)?;
     let trust = Trust::new(&ca_pem)?;
@@ -128,16 +131,4 @@ fn default_folder(ca_hash: &str, seed: u64) -> PathBuf {
     Home::default_path()
         .with_file_name("edgedeck-lab")
         .join(format!("{lab}-{seed}"))
-}
-
-/// A node needs a socket; the usual limit is 1,024.
-fn allow_many_files(nodes: u64) {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let wanted = nodes + 256;
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < wanted
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard)
-    {
-        tracing::warn!("allowing {wanted} open files: {error}");
-    }
 }

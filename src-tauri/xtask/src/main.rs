@@ -66,7 +66,7 @@ fn command() -> Result<ExitCode> {
         }
         "conformance" | "bench" | "shots" => return measure::measure(&command, &rest),
         "soak" if rest.first().is_some_and(|name| name == "bare") => bare::bare(rest.get(1..).unwrap_or_default())?,
-        "soak" => return measure::measure(&command, &rest),
+        "soak" => test::soak(&rest)?,
         "dist" => dist::dist()?,
         "mutants" => mutants::mutants()?,
         "setup" => setup::setup(setup::For::parse(rest.first().map_or("run", String::as_str))?)?,

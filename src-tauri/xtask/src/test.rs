@@ -10,48 +10,57 @@ use anyhow::Result;
 /// Sets up, checks form and lints, builds what the tests run, and runs the tests.
 pub fn test(filter: &[String]) -> Result<()> {
     let mut steps = Steps::default();
-    let cargo = |arguments: &[&str]| step::run(&mut step::cargo(arguments));
     steps.step("set-up", || setup::setup(setup::For::Test))?;
     steps.step("format", || cargo(&["fmt", "--all", "--check"]))?;
     // First, because the gateway embeds it.
     steps.step("page", || ui::build(true))?;
     steps.step("lints", || {
-        cargo(&[
-            "clippy",
-            "--workspace",
-            "--exclude",
-            "edgedeck-ui",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ])
+        let all = ["clippy", "--workspace", "--exclude", "edgedeck-ui", "--all-targets"];
+        cargo(&[&all[..], &["--", "-D", "warnings"]].concat())
     })?;
     steps.step("lints of the page", || {
-        cargo(&[
-            "clippy",
-            "-p",
-            "edgedeck-ui",
-            "--target",
-            "wasm32-unknown-unknown",
-            "--",
-            "-D",
-            "warnings",
-        ])
+        let page = ["clippy", "-p", "edgedeck-ui", "--target", "wasm32-unknown-unknown"];
+        cargo(&[&page[..], &["--", "-D", "warnings"]].concat())
     })?;
-    steps.step("agent", || agents::build(false))?;
-    // With the same features as the tests, or all they stand on would be compiled twice.
-    steps.step("programs", || {
-        cargo(&["build", "--workspace", "--exclude", "edgedeck-ui", "--bins"])
-    })?;
-    steps.step("tests", || {
-        let mut command = step::cargo(["test", "--workspace", "--exclude", "edgedeck-ui"]);
-        command
-            .args(filter)
-            .env("EDGEDECK_BIN_DIR", places::programs(false))
-            .env("EDGEDECK_AGENTS", places::agents());
-        step::run(&mut command)
-    })?;
+    build_programs(&mut steps)?;
+    steps.step("tests", || run_tests(&[], filter, &[]))?;
+    steps.step("tests of the page", || cargo(&["test", "-p", "edgedeck-ui"]))?;
     steps.print();
     Ok(())
+}
+
+/// The long forms of the fault tests: many rounds where the tests of every day do a few.
+pub fn soak(filter: &[String]) -> Result<()> {
+    let mut steps = Steps::default();
+    steps.step("set-up", || setup::setup(setup::For::Test))?;
+    steps.step("page", || ui::build(true))?;
+    build_programs(&mut steps)?;
+    let faults = ["--test", "store_faults", "--test", "network_faults"];
+    steps.step("faults", || run_tests(&faults, filter, &[("EDGEDECK_SOAK", "1")]))?;
+    steps.print();
+    Ok(())
+}
+
+/// The agent and the programs, as the tests start them.
+pub fn build_programs(steps: &mut Steps) -> Result<()> {
+    steps.step("agent", || agents::build(false))?;
+    // With the same features as the tests, or all they stand on would be compiled twice.
+    steps.step("programs", || cargo(&[&["build"], WORKSPACE, &["--bins"]].concat()))
+}
+
+/// All but the page, which is WebAssembly, and this tool.
+const WORKSPACE: &[&str] = &["--workspace", "--exclude", "edgedeck-ui", "--exclude", "xtask"];
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    step::run(&mut step::cargo(arguments))
+}
+
+fn run_tests(which: &[&str], filter: &[String], envs: &[(&str, &str)]) -> Result<()> {
+    let mut command = step::cargo([&["test"], WORKSPACE, which].concat());
+    command
+        .args(filter)
+        .env("EDGEDECK_BIN_DIR", places::programs(false))
+        .env("EDGEDECK_AGENTS", places::agents())
+        .envs(envs.iter().copied());
+    step::run(&mut command)
 }

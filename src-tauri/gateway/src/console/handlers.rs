@@ -63,7 +63,13 @@ fn nodes(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         ManageNode(call) call.console.engine.manage_node(&call.caller.actor(), call.args.id, call.body).await;
         UpdateNode(call) call.console.engine.update_node(&call.caller.actor(), call.args.id, call.body).await;
         RemoveNode(call) call.console.engine.remove_node(&call.caller.actor(), call.args.id).await;
-        GetSeries(call) Ok(call.console.engine.series(&call.query.query()?)?);
+        GetSeries(call) {
+            let query = call.query.query()?;
+            if let Some(node) = query.node {
+                call.console.engine.watch_node(node);
+            }
+            Ok(call.console.engine.series(&query)?)
+        };
         ListJoinTokens(call) Ok(call.console.engine.list_join_tokens()?);
         CreateJoinToken(call) create_join_token(call).await;
         RevokeJoinToken(call) call.console.engine.revoke_join_token(&call.caller.actor(), call.args.id).await;

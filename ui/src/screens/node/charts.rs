@@ -50,7 +50,7 @@ const OF_CHIPS: [&[Metric]; 4] = [
 ];
 
 /// What is asked for again after so long while somebody looks.
-const REFRESH: i64 = 15 * SECOND;
+const REFRESH: i64 = 5 * SECOND;
 
 fn range_of(key: &str) -> i64 {
     match key {

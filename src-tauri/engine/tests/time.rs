@@ -1,0 +1,276 @@
+//! What time brings, with a clock in the test's hand: certificates near their end, silent nodes, tokens, and a wall
+//! clock that jumps.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use edgedeck_engine::{Actor, Clock, Engine, Options};
+use edgedeck_model::{
+    Code, NodeId, Problem, Time,
+    alarm::{Alarm, AlarmKind},
+    api::{AlarmQuery, ManageBody},
+    join::JoinTokenKind,
+    node::NodeState,
+    telemetry::{Metric, Sample, Value},
+    time::{DAY, HOUR, SECOND},
+};
+use edgedeck_protocol::{FromAgent, Hello, JoinReply, JoinRequest, ToAgent};
+use rcgen::{CertificateParams, KeyPair};
+use std::{collections::BTreeSet, sync::Arc};
+use tempfile::TempDir;
+use tokio::sync::mpsc::Receiver;
+
+const NOON: Time = Time(1_790_000_000_000);
+
+/// A lab whose time only the test moves.
+struct Lab {
+    engine: Arc<Engine>,
+    _data: TempDir,
+}
+
+/// A box with its key.
+struct Machine {
+    serial: &'static str,
+    key: KeyPair,
+    csr_pem: String,
+}
+
+impl Machine {
+    fn new(serial: &'static str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let csr = CertificateParams::default().serialize_request(&key).unwrap();
+        Self {
+            serial,
+            csr_pem: csr.pem().unwrap(),
+            key,
+        }
+    }
+
+    fn key_hash(&self) -> String {
+        edgedeck_engine::key_hash(rcgen::PublicKeyData::der_bytes(&self.key))
+    }
+}
+
+impl Lab {
+    async fn open() -> Self {
+        let data = TempDir::new().unwrap();
+        let engine = Engine::open(Options {
+            data: data.path().join("lab"),
+            clock: Clock::manual(NOON),
+            hosts: BTreeSet::new(),
+            addresses: Vec::new(),
+        });
+        Self {
+            engine: engine.await.unwrap(),
+            _data: data,
+        }
+    }
+
+    async fn token(&self, kind: JoinTokenKind) -> String {
+        self.engine.create_join_token(&Actor::engine(), kind).await.unwrap().1
+    }
+
+    async fn join(&self, one: &Machine, token: &str) -> Result<JoinReply, Problem> {
+        let request = JoinRequest {
+            token: token.to_owned(),
+            serial: one.serial.to_owned(),
+            csr_pem: one.csr_pem.clone(),
+            host_name: "box".to_owned(),
+            arch: "x86_64".to_owned(),
+            agent_version: "0".to_owned(),
+        };
+        self.engine.join(request, "192.0.2.1").await
+    }
+
+    async fn managed(&self, one: &Machine) -> NodeId {
+        let token = self.token(JoinTokenKind::Single).await;
+        let node = self.join(one, &token).await.unwrap().node;
+        self.engine
+            .manage_node(&Actor::engine(), node, ManageBody::default())
+            .await
+            .unwrap();
+        node
+    }
+
+    async fn connect(&self, one: &Machine, node: NodeId) -> (edgedeck_engine::Session, Receiver<ToAgent>) {
+        let hello = Hello {
+            versions: edgedeck_protocol::VERSIONS,
+            agent_version: "0".to_owned(),
+            serial: one.serial.to_owned(),
+            boot_id: "boot".to_owned(),
+            generation: 0,
+            at: self.engine.now(),
+        };
+        self.engine.connect(node, &one.key_hash(), hello).await.ok().unwrap()
+    }
+
+    /// Lets time pass and has the engine make its round.
+    async fn pass(&self, ms: i64) {
+        self.engine.clock.advance(ms);
+        self.engine.tick().await;
+    }
+
+    fn alarms(&self) -> Vec<Alarm> {
+        self.engine.list_alarms(&AlarmQuery::default()).unwrap().items
+    }
+
+    fn state(&self, node: NodeId) -> NodeState {
+        self.engine.node(node).unwrap().state
+    }
+}
+
+fn kinds(alarms: &[Alarm]) -> Vec<AlarmKind> {
+    alarms.iter().map(|alarm| alarm.kind).collect()
+}
+
+#[tokio::test]
+async fn a_certificate_near_its_end_is_an_alarm_until_it_is_renewed() {
+    let (lab, one) = (Lab::open().await, Machine::new("A"));
+    let node = lab.managed(&one).await;
+    lab.pass(64 * DAY).await;
+    assert_eq!(lab.alarms(), [], "its agent renews by itself first");
+    lab.pass(3 * DAY).await;
+    let alarms = lab.alarms();
+    assert_eq!(kinds(&alarms), [AlarmKind::CertificateExpiring]);
+    assert_eq!((alarms[0].node, alarms[0].facts["days"].as_str()), (Some(node), "23"));
+    lab.pass(HOUR).await;
+    assert_eq!(lab.alarms().len(), 1, "raised once");
+
+    let (session, mut frames) = lab.connect(&one, node).await;
+    let renew = FromAgent::Renew {
+        csr_pem: one.csr_pem.clone(),
+    };
+    session.receive(renew).await.unwrap();
+    let renewed =
+        std::iter::from_fn(|| frames.try_recv().ok()).any(|frame| matches!(frame, ToAgent::Certificate { .. }));
+    assert!(renewed, "the agent gets its new certificate");
+    lab.engine.clock.advance(HOUR);
+    session
+        .receive(FromAgent::Heartbeat { at: lab.engine.now() })
+        .await
+        .unwrap();
+    lab.engine.tick().await;
+    assert_eq!(lab.alarms(), []);
+
+    // The engine's own ends after two years.
+    lab.pass((730 - 67 - 29) * DAY).await;
+    let own = lab.alarms().into_iter().find(|alarm| alarm.node.is_none());
+    assert_eq!(own.map(|alarm| alarm.kind), Some(AlarmKind::CertificateExpiring));
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_jumps_makes_no_node_silent_and_no_token_valid_for_ever() {
+    let (lab, one) = (Lab::open().await, Machine::new("A"));
+    let node = lab.managed(&one).await;
+    let (session, _frames) = lab.connect(&one, node).await;
+    let token = lab.token(JoinTokenKind::Single).await;
+    for jump in [DAY, -DAY, -DAY, DAY] {
+        lab.engine.clock.jump(lab.engine.now().plus(jump));
+        lab.engine.tick().await;
+        assert_eq!(lab.state(node), NodeState::Online, "after a jump by {jump} ms");
+        lab.pass(5 * SECOND).await;
+        session
+            .receive(FromAgent::Heartbeat { at: lab.engine.now() })
+            .await
+            .unwrap();
+        assert_eq!(lab.state(node), NodeState::Online);
+    }
+    // Real silence is told by the clock that only goes on.
+    let mut waited = 0;
+    while lab.state(node) == NodeState::Online {
+        lab.pass(SECOND).await;
+        waited += SECOND;
+        assert!(waited <= edgedeck_engine::OFFLINE_AFTER + 2 * SECOND, "never offline");
+    }
+    assert!(waited >= edgedeck_engine::OFFLINE_AFTER, "offline after {waited} ms");
+    assert_eq!(kinds(&lab.alarms()), [AlarmKind::NodeOffline]);
+
+    lab.pass(2 * DAY).await;
+    let late = lab.join(&Machine::new("B"), &token).await;
+    assert_eq!(
+        late.err().map(|problem| problem.code),
+        Some(Code::BadToken),
+        "an expired token"
+    );
+}
+
+#[tokio::test]
+async fn a_node_is_measured_more_often_while_somebody_looks() {
+    let (lab, one) = (Lab::open().await, Machine::new("A"));
+    let node = lab.managed(&one).await;
+    let (session, mut frames) = lab.connect(&one, node).await;
+    let mut pace = || {
+        let paces = std::iter::from_fn(|| frames.try_recv().ok()).filter_map(|frame| match frame {
+            ToAgent::Pace { sample_interval } => Some(sample_interval),
+            ToAgent::Welcome(welcome) => Some(welcome.sample_interval),
+            _ => None,
+        });
+        paces.collect::<Vec<_>>()
+    };
+    assert_eq!(pace(), [30_000]);
+    for _ in 0..5 {
+        lab.engine.watch_node(node);
+        lab.pass(20 * SECOND).await;
+        session
+            .receive(FromAgent::Heartbeat { at: lab.engine.now() })
+            .await
+            .unwrap();
+    }
+    assert_eq!(pace(), [2_000], "told once");
+    // A link that is opened anew learns it, too.
+    let (session, mut again) = lab.connect(&one, node).await;
+    let welcomed = std::iter::from_fn(|| again.try_recv().ok())
+        .any(|frame| matches!(frame, ToAgent::Welcome(welcome) if welcome.sample_interval == 2_000));
+    assert!(welcomed);
+    lab.pass(25 * SECOND).await;
+    session
+        .receive(FromAgent::Heartbeat { at: lab.engine.now() })
+        .await
+        .unwrap();
+    lab.pass(25 * SECOND).await;
+    let slower = std::iter::from_fn(|| again.try_recv().ok()).any(|frame| {
+        matches!(
+            frame,
+            ToAgent::Pace {
+                sample_interval: 30_000
+            }
+        )
+    });
+    assert!(slower, "nobody looks any more");
+}
+
+#[tokio::test]
+async fn a_node_that_was_hot_before_it_was_managed_is_an_alarm_afterwards() {
+    let (lab, one) = (Lab::open().await, Machine::new("A"));
+    let token = lab.token(JoinTokenKind::Single).await;
+    let node = lab.join(&one, &token).await.unwrap().node;
+    let (session, _frames) = lab.connect(&one, node).await;
+    let mut number = 0;
+    let mut measure = async |value: f32| {
+        number += 1;
+        lab.engine.clock.advance(SECOND);
+        let sample = Sample {
+            at: lab.engine.now(),
+            values: vec![Value {
+                metric: Metric::NpuTemperature,
+                part: 0,
+                value,
+            }],
+        };
+        session.receive(FromAgent::Sample { number, sample }).await.unwrap();
+        kinds(&lab.alarms())
+    };
+    assert_eq!(measure(90.0).await, [], "nobody looks after it yet");
+    lab.engine
+        .manage_node(&Actor::engine(), node, ManageBody::default())
+        .await
+        .unwrap();
+    assert_eq!(measure(90.0).await, [AlarmKind::NpuHot]);
+    assert_eq!(
+        measure(80.0).await,
+        [AlarmKind::NpuHot],
+        "between the thresholds it stays"
+    );
+    assert_eq!(measure(78.0).await, []);
+    assert_eq!(measure(84.9).await, []);
+    assert_eq!(measure(85.0).await, [AlarmKind::NpuHot]);
+}
