@@ -443,8 +443,11 @@ async fn measured_alarms_come_are_acknowledged_and_go() -> Result<()> {
     let usual = console.call::<api::GetSettings>((), (), ()).await?;
     let mut strict = usual.clone();
     (strict.thresholds.disk_raise, strict.thresholds.disk_clear) = (1.0, 1.0);
-    console.call::<api::UpdateSettings>((), (), strict).await?;
+    let rev = console.call::<api::UpdateSettings>((), (), strict.clone()).await?.rev;
+    let late = console.try_call::<api::UpdateSettings>((), (), strict).await?;
+    assert_eq!(late.err().map(|problem| problem.code), Some(Code::Changed));
     alarm(&console, AlarmKind::DiskFull, true).await?;
+    let usual = api::Settings { rev, ..usual };
     console.call::<api::UpdateSettings>((), (), usual).await?;
     watched().await?;
     alarm(&console, AlarmKind::DiskFull, false).await?;
@@ -541,6 +544,15 @@ async fn strangers_are_refused() -> Result<()> {
         stranger.get(&url).send().await.is_err(),
         "a certificate of another CA ends the handshake"
     );
+    until("audit line of the foreign certificate", LONG, async || {
+        let audit = console.call::<api::ListAudit>((), PageQuery::default(), ()).await?;
+        let told = audit
+            .items
+            .iter()
+            .any(|entry| entry.action == "certificate.show" && entry.subject == "agents");
+        Ok(told.then_some(()))
+    })
+    .await?;
 
     // A node that was removed is refused from then on.
     let pem = |name: &str| std::fs::read_to_string(folder.path().join("A-old").join(name));

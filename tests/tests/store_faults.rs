@@ -178,11 +178,14 @@ async fn backup_restore_and_reset_password() -> Result<()> {
         .call::<api::CreateGroup>((), (), body("kept"))
         .await?;
     let (data, copies) = (engine.data.path().to_owned(), tempfile::tempdir()?);
-    let copy = copies.path().join("copy.db");
+    let copy = copies.path().join("copy.tar.gz");
     let tool = |arguments: &[&str]| -> Result<std::process::Output> {
         let mut command = Command::new(program("edgedeckd")?);
-        Ok(command.args(arguments).env("EDGEDECK_DATA", &data).output()?)
+        command.args(arguments).env("EDGEDECK_DATA", &data);
+        Ok(command.env("EDGEDECK_PASSPHRASE", "open sesame").output()?)
     };
+    let weak = tool(&["backup", "--passphrase-file", "/dev/null", &copy.to_string_lossy()])?;
+    assert!(!weak.status.success() && !copy.exists(), "a backup needs a passphrase");
     let copy_path = copy.to_string_lossy().into_owned();
     assert!(tool(&["backup", &copy_path])?.status.success());
     engine
@@ -193,6 +196,28 @@ async fn backup_restore_and_reset_password() -> Result<()> {
     let busy = tool(&["restore", &copy_path])?;
     assert!(!busy.status.success() && String::from_utf8_lossy(&busy.stderr).contains("stop it first"));
     engine.stop()?;
+    let guessed = Command::new(program("edgedeckd")?)
+        .args(["restore", &copy_path])
+        .envs([
+            ("EDGEDECK_DATA", data.as_os_str()),
+            ("EDGEDECK_PASSPHRASE", "open barley".as_ref()),
+        ])
+        .output()?;
+    assert!(!guessed.status.success() && String::from_utf8_lossy(&guessed.stderr).contains("passphrase is wrong"));
+    // On another machine it is the same lab, with the same secrets.
+    let elsewhere = copies.path().join("elsewhere");
+    let moved = tool(&["restore", "--data", &elsewhere.to_string_lossy(), &copy_path])?;
+    assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stderr));
+    assert_eq!(
+        std::fs::read(elsewhere.join("secret.key"))?,
+        std::fs::read(data.join("secret.key"))?
+    );
+    let there = tool(&["reset-password", "--data", &elsewhere.to_string_lossy()])?;
+    assert!(
+        there.status.success(),
+        "it opens: {}",
+        String::from_utf8_lossy(&there.stderr)
+    );
     let restored = tool(&["restore", &copy_path])?;
     assert!(
         restored.status.success(),

@@ -1,7 +1,8 @@
 //! Starts the engine beside the window, says how that went, tries again when asked, and stops it at the end.
 
 use crate::failure::Failure;
-use edgedeck_gateway::{Options, Running};
+use edgedeck_engine::OpenError;
+use edgedeck_gateway::{Options, Running, StartError};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -13,7 +14,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 pub enum State {
     /// The engine is opening its database; requests wait.
     Starting,
-    /// The gateway's router, for the local operator.
+    /// The gateway's router, for the local operator, or the way to the engine that runs elsewhere on this machine.
     Ready(axum::Router),
     /// The engine did not start.
     Failed(Arc<Failure>),
@@ -53,6 +54,13 @@ impl Answers {
                     }
                     Err(error) => {
                         drop(running);
+                        // `edgedeckd` holds the folder: the window shows its lab.
+                        if matches!(error, StartError::Open(OpenError::InUse { .. }))
+                            && let Ok(router) = edgedeck_gateway::local::attach(&options.data).await
+                        {
+                            these.state.send_replace(State::Ready(router));
+                            return;
+                        }
                         tracing::error!("the engine did not start: {error}");
                         these
                             .state

@@ -8,7 +8,7 @@ use crate::{
 };
 use edgedeck_model::{
     GroupId, NodeId, Problem,
-    api::{GroupBody, Page, PageQuery},
+    api::{GroupBody, Page, PageQuery, UpdateGroupBody},
     deployment::Deployment,
     group::Group,
     name,
@@ -160,21 +160,38 @@ impl Engine {
     }
 
     /// # Errors
-    /// [`edgedeck_model::Code::Invalid`], [`edgedeck_model::Code::NotFound`] or [`edgedeck_model::Code::Taken`].
+    /// [`edgedeck_model::Code::Changed`] when somebody else changed it since `rev` was read, and the usual ones.
     pub async fn update_group(
         &self,
         actor: &Actor,
         id: GroupId,
-        body: GroupBody,
+        body: UpdateGroupBody,
     ) -> std::result::Result<Group, Problem> {
-        name::check_name("name", &body.name)?;
-        name::check_description("description", &body.description)?;
+        let UpdateGroupBody { name, description, rev } = body;
+        self.change_group(actor, id, name, Some(description), Some(rev)).await
+    }
+
+    async fn change_group(
+        &self,
+        actor: &Actor,
+        id: GroupId,
+        name: String,
+        description: Option<String>,
+        read_rev: Option<u64>,
+    ) -> std::result::Result<Group, Problem> {
+        name::check_name("name", &name)?;
+        if let Some(description) = &description {
+            name::check_description("description", description)?;
+        }
         let actor = actor.clone();
         let group = self.store.write(move |tx| {
             let mut group = get(tx, id)?;
-            check_free(tx, &body.name, Some(id))?;
-            group.name = body.name;
-            group.description = body.description;
+            if read_rev.is_some_and(|rev| rev != group.rev) {
+                return Err(Problem::new(edgedeck_model::Code::Changed).into());
+            }
+            check_free(tx, &name, Some(id))?;
+            group.name = name;
+            group.description = description.unwrap_or(group.description);
             group.updated_at = tx.now();
             tx.put(&mut group)?;
             tx.audit(&actor, "group.update", &group.name)?;
@@ -194,11 +211,7 @@ impl Engine {
         name: String,
         description: Option<String>,
     ) -> std::result::Result<Group, Problem> {
-        let description = match description {
-            Some(description) => description,
-            None => self.group(id)?.description,
-        };
-        self.update_group(actor, id, GroupBody { name, description }).await
+        self.change_group(actor, id, name, description, None).await
     }
 
     /// Deletes a group; its nodes stay.

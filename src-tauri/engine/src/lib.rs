@@ -7,6 +7,7 @@ mod alarms;
 mod alias;
 mod apps;
 mod audit;
+pub mod backup;
 mod caps;
 mod clock;
 mod deployments;

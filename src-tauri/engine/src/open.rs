@@ -1,14 +1,14 @@
 //! Opening and closing an engine.
 
 use crate::{
-    Clock, Engine, alarms, hub, identity,
+    Clock, Engine, alarms, backup, hub, identity,
     pki::{Pki, PkiError},
     seal::{Seal, SealError},
     settings,
     store::{self, Effect, Store},
     telemetry,
 };
-use edgedeck_model::time::SECOND;
+use edgedeck_model::{Code, Problem, time::SECOND};
 use parking_lot::RwLock;
 use std::{
     collections::BTreeSet,
@@ -60,7 +60,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    fn take(folder: &Path) -> Result<Self, OpenError> {
+    pub fn take(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join("lock");
         let fail = |source| OpenError::Folder {
             path: path.clone(),
@@ -134,25 +134,28 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Writes a consistent copy of the database into the data folder's `backups`. The key file is not in it.
+    /// Writes a backup into the data folder's `backups`.
     ///
     /// # Errors
-    /// When the disk cannot be written.
-    pub fn backup(&self) -> Result<edgedeck_model::api::Backup, edgedeck_model::Problem> {
-        let disk = |error: io::Error| edgedeck_model::Problem {
-            detail: Some(error.to_string()),
-            ..edgedeck_model::Problem::new(edgedeck_model::Code::StoreUnavailable)
+    /// [`Code::Invalid`] for a weak passphrase, [`Code::StoreUnavailable`] when the disk cannot be written.
+    pub fn backup(&self, passphrase: &str) -> Result<edgedeck_model::api::Backup, Problem> {
+        let disk = |error: anyhow::Error| Problem {
+            detail: Some(format!("{error:#}")),
+            ..Problem::new(Code::StoreUnavailable)
         };
         let folder = self.data.join("backups");
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&folder)
-            .map_err(disk)?;
+            .map_err(|error| disk(error.into()))?;
         let at = self.clock.now();
-        let path = folder.join(format!("edgedeck-{}.db", at.0));
-        self.store.backup(&path)?;
-        let bytes = path.metadata().map_err(disk)?.len();
+        let path = folder.join(format!("edgedeck-{}.tar.gz", at.0));
+        backup::write(&self.data, &path, passphrase).map_err(|error| match error {
+            backup::BackupError::Weak(problem) => problem,
+            error => disk(error.into()),
+        })?;
+        let bytes = path.metadata().map_err(|error| disk(error.into()))?.len();
         Ok(edgedeck_model::api::Backup {
             path: path.display().to_string(),
             bytes,

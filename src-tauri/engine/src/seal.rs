@@ -51,12 +51,11 @@ impl Seal {
             path: shown.clone(),
             source,
         };
-        let random = SystemRandom::new();
         let bytes = match fs::read(path) {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
-                random.fill(&mut bytes).map_err(|_| SealError::Seal)?;
+                SystemRandom::new().fill(&mut bytes).map_err(|_| SealError::Seal)?;
                 let mut out = fs::OpenOptions::new()
                     .write(true)
                     .create_new(true)
@@ -68,10 +67,15 @@ impl Seal {
             }
             Err(error) => return Err(file(error)),
         };
-        let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SealError::Length { path: shown.clone() })?;
-        Ok(Self {
+        Self::of(&bytes).ok_or(SealError::Length { path: shown })
+    }
+
+    /// Seals with this key; none unless it has 32 bytes.
+    pub fn of(key: &[u8]) -> Option<Self> {
+        let key = UnboundKey::new(&AES_256_GCM, key).ok()?;
+        Some(Self {
             key: LessSafeKey::new(key),
-            random,
+            random: SystemRandom::new(),
         })
     }
 

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     store::{Effect, Store},
 };
-use edgedeck_model::{Problem, api::Settings, name};
+use edgedeck_model::{Code, Problem, api::Settings, name};
 use rusqlite::OptionalExtension;
 use std::sync::Arc;
 
@@ -88,22 +88,35 @@ impl Engine {
     }
 
     /// # Errors
-    /// [`edgedeck_model::Code::Invalid`] naming the field.
+    /// [`Code::Invalid`] naming the field, [`Code::Changed`] when somebody else changed them since `rev` was read.
     pub async fn update_settings(&self, actor: &Actor, settings: Settings) -> std::result::Result<Settings, Problem> {
         check(&settings)?;
         let actor = actor.clone();
-        let stored = settings.clone();
-        self.store
-            .write(move |tx| {
-                tx.execute(
-                    "INSERT OR REPLACE INTO setting (key, value) VALUES ('lab', ?1)",
-                    [serde_json::to_string(&stored)?],
-                )?;
-                tx.after_commit(Effect::Settings);
-                tx.audit(&actor, "settings.update", "lab")
-            })
-            .await?;
-        *self.settings.write() = Arc::new(settings.clone());
-        Ok(settings)
+        let stored = self.store.write(move |tx| {
+            let present: Option<u64> = tx
+                .query_row(
+                    "SELECT coalesce(value ->> '$.rev', 0) FROM setting WHERE key = 'lab'",
+                    [],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if present.unwrap_or(0) != settings.rev {
+                return Err(Problem::new(Code::Changed).into());
+            }
+            let stored = Settings {
+                rev: tx.next_rev(),
+                ..settings
+            };
+            tx.execute(
+                "INSERT OR REPLACE INTO setting (key, value) VALUES ('lab', ?1)",
+                [serde_json::to_string(&stored)?],
+            )?;
+            tx.after_commit(Effect::Settings);
+            tx.audit(&actor, "settings.update", "lab")?;
+            Ok(stored)
+        });
+        let stored = stored.await?;
+        *self.settings.write() = Arc::new(stored.clone());
+        Ok(stored)
     }
 }

@@ -8,6 +8,7 @@ pub mod dialects;
 mod fleet;
 pub mod limit;
 pub mod listen;
+pub mod local;
 mod local_agent;
 mod report;
 mod start;

@@ -1,9 +1,17 @@
 //! A TLS listener that serves a router, telling it who is on the other end.
 
+use crate::limit::{Rate, RateLimit};
 use axum::Router;
+use edgedeck_engine::{Actor, Engine};
+use edgedeck_model::{Code, Problem, user::Role};
 use hyper::{Request, body::Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -60,8 +68,58 @@ impl PeerCertificate {
     }
 }
 
+/// Writes into the audit who came to a listener with a certificate that is not good there.
+pub struct Refusals {
+    engine: Arc<Engine>,
+    listener: &'static str,
+    rate: RateLimit,
+}
+
+impl Refusals {
+    pub fn new(engine: Arc<Engine>, listener: &'static str) -> Self {
+        // A stranger that tries again and again must not fill the audit.
+        let rate = Rate {
+            per_second: 1.0 / 60.0,
+            burst: 2.0,
+            at_once: u32::MAX,
+        };
+        Self {
+            engine,
+            listener,
+            rate: RateLimit::new(rate),
+        }
+    }
+
+    async fn tell(&self, address: SocketAddr, error: &io::Error) {
+        let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        let Some(rustls::Error::InvalidCertificate(why)) = tls else {
+            return;
+        };
+        let Some(_place) = self.rate.take(address.ip(), Instant::now()) else {
+            return;
+        };
+        tracing::warn!(%address, listener = self.listener, %why, "a client certificate was refused");
+        let actor = Actor {
+            name: String::new(),
+            origin: address.ip().to_string(),
+            role: Role::Viewer,
+        };
+        let subject = self.listener.to_owned();
+        let problem = Problem::new(Code::Unauthenticated);
+        self.engine
+            .audit_refusal(actor, "certificate.show", subject, &problem)
+            .await;
+    }
+}
+
 /// Serves `router` until `stop`, then lets open requests end.
-pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router: Router, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    router: Router,
+    refusals: Arc<Refusals>,
+    stop: CancellationToken,
+) {
     let acceptor = TlsAcceptor::from(tls);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -81,8 +139,9 @@ pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router
             () = stop.cancelled() => return,
         };
         let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+        let refusals = refusals.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, address, acceptor, router, stop).await {
+            if let Err(error) = connection(stream, address, acceptor, router, &refusals, stop).await {
                 tracing::debug!(%address, %error, "a connection ended");
             }
             drop(place);
@@ -95,10 +154,17 @@ async fn connection(
     address: SocketAddr,
     acceptor: TlsAcceptor,
     router: Router,
+    refusals: &Refusals,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
-    let stream = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await??;
+    let stream = match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await? {
+        Ok(stream) => stream,
+        Err(error) => {
+            refusals.tell(address, &error).await;
+            return Err(error.into());
+        }
+    };
     let certificates = stream.get_ref().1.peer_certificates();
     let certificate = certificates
         .and_then(|chain| PeerCertificate::parse(chain.first()?))

@@ -4,7 +4,7 @@ use crate::{
     agent_files,
     console::{self, Console, LocalOperator},
     dialects::mef::{self, MefOptions},
-    fleet, listen,
+    fleet, listen, local,
     local_agent::LocalAgent,
     tls::{self, ClientCertificate, TlsError},
 };
@@ -14,7 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use tokio::{net::TcpListener, task::JoinSet};
@@ -163,20 +163,35 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             socket,
             tls::config(&engine.pki, client)?,
             router,
+            Arc::new(listen::Refusals::new(engine.clone(), name)),
             stop.clone(),
         ));
     }
-    console.local_agent.start(agent_files.as_deref());
-    Ok(Running {
+    let running = Running {
         engine,
         listeners,
         console,
         stop,
         serving,
-    })
+    };
+    Ok(running.open_locally(&options.data, agent_files.as_deref()))
 }
 
 impl Running {
+    /// Begins what only this machine uses: the socket in the data folder, and the agent beside the engine.
+    fn open_locally(mut self, data: &Path, agent_files: Option<&Path>) -> Self {
+        match local::listen(data) {
+            Ok(listener) => {
+                self.serving
+                    .spawn(local::serve(listener, self.window_router(), self.stop.clone()));
+            }
+            // Everything else works without it.
+            Err(error) => tracing::warn!(%error, "no local socket: a second program cannot use this engine"),
+        }
+        self.console.local_agent.start(agent_files);
+        self
+    }
+
     /// The console for the window: its requests are the local operator's.
     pub fn window_router(&self) -> Router {
         console::router(self.console.clone()).layer(Extension(LocalOperator))

@@ -21,8 +21,9 @@ use edgedeck_agent::{
     identity::{self, Trust},
     join,
 };
+use edgedeck_model::Problem;
 use identities::Identities;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -31,13 +32,44 @@ use tokio::{
 /// Nodes that join, or open their links, at a time.
 const AT_ONCE: usize = 64;
 
+/// Where the nodes' join tokens come from.
+#[derive(Clone)]
+pub enum Tokens {
+    /// One of the lab, for many nodes.
+    Shared(String),
+    /// One for each node, made when it joins.
+    Asked(Arc<dyn Fn() -> Asking + Send + Sync>),
+}
+
+/// A token on its way.
+pub type Asking = Pin<Box<dyn Future<Output = Result<String, Problem>> + Send>>;
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The secret does not belong into a log.
+        f.write_str(match self {
+            Self::Shared(_) => "Shared",
+            Self::Asked(_) => "Asked",
+        })
+    }
+}
+
+impl Tokens {
+    pub(crate) async fn next(&self) -> Result<String, Problem> {
+        match self {
+            Self::Shared(token) => Ok(token.clone()),
+            Self::Asked(ask) => ask().await,
+        }
+    }
+}
+
 /// How a simulated fleet is made.
 #[derive(Clone, Debug)]
 pub struct LabOptions {
     /// `https://host:port` where agents join.
     pub engine: String,
-    /// A token of the lab, for many nodes; only needed for nodes that have not joined before.
-    pub token: String,
+    /// Only needed for nodes that have not joined before.
+    pub tokens: Tokens,
     /// SHA-256 of the lab's CA certificate, in hex.
     pub ca_hash: String,
     pub nodes: u32,
@@ -57,7 +89,7 @@ impl Default for LabOptions {
     fn default() -> Self {
         Self {
             engine: "https://127.0.0.1:8444".to_owned(),
-            token: String::new(),
+            tokens: Tokens::Shared(String::new()),
             ca_hash: String::new(),
             nodes: 100,
             seed: 1,

@@ -37,7 +37,7 @@ pub async fn join(fleet: &Fleet, profile: &Profile) -> Result<(), JoinError> {
     }
     let key_pem = identity::new_key()?;
     let request = JoinRequest {
-        token: fleet.options.token.clone(),
+        token: fleet.options.tokens.next().await.map_err(JoinError::Refused)?,
         csr_pem: identity::request(&key_pem, &serial)?,
         serial: serial.clone(),
         host_name: profile.name(),

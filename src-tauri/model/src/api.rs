@@ -122,7 +122,7 @@ endpoints! {
     ListGroups: Get "/api/groups", VIEWER, (), PageQuery, () => Page<Group>;
     GetGroup: Get "/api/groups/{id}", VIEWER, ById<GroupId>, (), () => Group;
     CreateGroup: Post "/api/groups", OPERATOR, (), (), GroupBody => Group;
-    UpdateGroup: Put "/api/groups/{id}", OPERATOR, ById<GroupId>, (), GroupBody => Group;
+    UpdateGroup: Put "/api/groups/{id}", OPERATOR, ById<GroupId>, (), UpdateGroupBody => Group;
     DeleteGroup: Delete "/api/groups/{id}", OPERATOR, ById<GroupId>, (), () => ();
     AddToGroup: Post "/api/groups/{id}/add", OPERATOR, ById<GroupId>, (), NodesBody => ();
     RemoveFromGroup: Post "/api/groups/{id}/remove", OPERATOR, ById<GroupId>, (), NodesBody => ();
@@ -162,8 +162,8 @@ endpoints! {
     CreateClientCertificate: Post "/api/client-certificates", ADMIN, (), (), NewClientCertificateBody => NewClientCertificate;
     GetSettings: Get "/api/settings", VIEWER, (), (), () => Settings;
     UpdateSettings: Put "/api/settings", ADMIN, (), (), Settings => Settings;
-    /// Writes a consistent copy of the database beside it.
-    CreateBackup: Post "/api/backups", ADMIN, (), (), () => Backup;
+    /// Writes a backup of database, packages and key into the data folder.
+    CreateBackup: Post "/api/backups", ADMIN, (), (), NewBackupBody => Backup;
 }
 
 /// Upload of a process package, `PUT` with the bytes as body (`application/gzip`); answers [`Package`]. Operators.
@@ -363,6 +363,15 @@ pub struct GroupBody {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpdateGroupBody {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// As it was read; another one means that somebody else changed it since.
+    pub rev: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodesBody {
     pub nodes: Vec<NodeId>,
 }
@@ -485,6 +494,8 @@ pub struct NewClientCertificate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
+    /// As they were read; with another one a change is refused.
+    pub rev: u64,
     pub lab: String,
     /// IANA name, as `Asia/Shanghai`.
     pub time_zone: String,
@@ -497,6 +508,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            rev: 0,
             lab: "EdgeDeck".to_owned(),
             time_zone: "UTC".to_owned(),
             limits: Limits::default(),
@@ -504,6 +516,13 @@ impl Default for Settings {
             addresses: Vec::new(),
         }
     }
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewBackupBody {
+    /// Seals the lab's key in the backup; whoever restores it needs it. As long as a password.
+    pub passphrase: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

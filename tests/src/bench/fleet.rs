@@ -68,6 +68,8 @@ async fn size(nodes: u32) -> Result<Vec<Figure>> {
             &token.ca_hash,
         ])
         .args(["--nodes", &nodes.to_string()])
+        // The nodes' keys go with the lab.
+        .env("XDG_DATA_HOME", engine.data.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let started = Instant::now();

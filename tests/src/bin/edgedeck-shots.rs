@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-const SCREENS: [&str; 16] = [
+const SCREENS: [&str; 17] = [
     "",
     "nodes",
     "nodes?face=table",
@@ -34,14 +34,15 @@ const SCREENS: [&str; 16] = [
     "reports",
     "users",
     "access",
+    "audit",
     "settings",
     "status",
 ];
 
-async fn shoot(engine: &Edgedeckd, folder: &Path, details: &[(String, String)]) -> Result<()> {
+async fn shoot(engine: &Edgedeckd, folder: &Path, size: (u32, u32), details: &[(String, String)]) -> Result<()> {
     let address = engine.listeners.get("console").context("a console")?;
     for (lang, tag) in [("zh", "zh-CN"), ("en", "en-US")] {
-        let web = Web::chromium(&format!("https://{address}/"), (1280, 800), tag).await?;
+        let web = Web::chromium(&format!("https://{address}/"), size, tag).await?;
         web.fill("[data-test=name]", "admin").await?;
         web.fill("[data-test=password]", &engine.password).await?;
         web.click("[data-test=submit]").await?;
@@ -91,6 +92,8 @@ async fn furnish(engine: &Edgedeckd, console: &Console, nodes: u32) -> Result<(P
             &token.ca_hash,
         ])
         .args(["--nodes", &nodes.to_string()])
+        // The nodes' keys go with the lab.
+        .env("XDG_DATA_HOME", engine.data.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let lab = Process::start(&mut command)?;
@@ -179,7 +182,10 @@ async fn main() -> Result<()> {
             .as_ref()
             .map(|(_, details)| details.clone())
             .unwrap_or_default();
-        shoot(&engine, &folder.join(nodes.to_string()), &details).await?;
+        for (width, height) in [(1280, 800), (1920, 1080)] {
+            let folder = folder.join(format!("{nodes}-{width}"));
+            shoot(&engine, &folder, (width, height), &details).await?;
+        }
     }
     println!("{}", folder.display());
     Ok(())

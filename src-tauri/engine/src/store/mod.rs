@@ -115,16 +115,6 @@ impl Store {
         (size(&self.path), size(Path::new(&wal)))
     }
 
-    /// Writes a consistent copy to `to` while writes go on.
-    ///
-    /// # Errors
-    /// When `to` exists already or cannot be written.
-    pub fn backup(&self, to: &Path) -> Result<()> {
-        let from = self.reader()?;
-        from.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
-        Ok(())
-    }
-
     /// Commits what is waiting and ends the writer; later writes are refused.
     pub fn close(&self) {
         self.writer.close();

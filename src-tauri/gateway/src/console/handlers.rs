@@ -211,7 +211,8 @@ async fn backup(call: Call<api::CreateBackup>) -> Result<Backup, Problem> {
     let actor = call.caller.actor();
     let made = tokio::task::spawn_blocking({
         let engine = engine.clone();
-        move || engine.backup()
+        let passphrase = call.body.passphrase;
+        move || engine.backup(&passphrase)
     });
     let made = made.await.map_err(Problem::internal)??;
     let name = made.path.clone();

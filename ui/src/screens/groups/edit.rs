@@ -9,7 +9,7 @@ use crate::{
 };
 use edgedeck_model::{
     GroupId,
-    api::{ById, CreateGroup, GroupBody, UpdateGroup},
+    api::{ById, CreateGroup, GroupBody, UpdateGroup, UpdateGroupBody},
 };
 use leptos::prelude::*;
 
@@ -42,7 +42,6 @@ fn Form(open: RwSignal<bool>, group: Option<GroupId>) -> impl IntoView {
     let name = RwSignal::new(found.as_ref().map(|group| group.name.clone()).unwrap_or_default());
     let description = RwSignal::new(found.map(|group| group.description.clone()).unwrap_or_default());
     let change = Change::new();
-    // The engine takes the last word on a group, so the form says when there has been another one meanwhile.
     let meanwhile = move || {
         store().groups.track();
         let now = group.and_then(|id| lab(|lab| lab.groups.get(&id).cloned()))?;
@@ -50,15 +49,16 @@ fn Form(open: RwSignal<bool>, group: Option<GroupId>) -> impl IntoView {
     };
     let save = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
-        let body = GroupBody {
-            name: name.get_untracked().trim().to_owned(),
-            description: description.get_untracked().trim().to_owned(),
-        };
+        let name = name.get_untracked().trim().to_owned();
+        let description = description.get_untracked().trim().to_owned();
         let work = async move {
-            match group {
-                Some(id) => api::call::<UpdateGroup>(ById { id }, &(), &body).await,
-                None => api::call::<CreateGroup>((), &(), &body).await,
-            }
+            let Some(id) = group else {
+                return api::call::<CreateGroup>((), &(), &GroupBody { name, description }).await;
+            };
+            // The newest that the form has told of; the engine refuses one that is newer still.
+            let rev = lab(|lab| lab.groups.get(&id).map_or(0, |group| group.rev));
+            let body = UpdateGroupBody { name, description, rev };
+            api::call::<UpdateGroup>(ById { id }, &(), &body).await
         };
         change.run(work, move |saved| {
             open.try_set(false);

@@ -1,18 +1,20 @@
 //! The engine itself: what it is, where it listens, how large it is, and a backup.
 //!
-//! `data-test`: `engine-facts`, `make-backup`, `backup-told`.
+//! `data-test`: `engine-facts`, `backup-passphrase`, `make-backup`, `backup-told`.
 
 use crate::{
     api,
-    components::{Button, CopyBox, ErrorBox, Icon, Kind, Skeleton},
+    components::{Button, CopyBox, ErrorBox, Field, Icon, Kind, Skeleton, field::error_of},
     format,
+    i18n::lang,
     load::{Loaded, load},
     screens::common::{Change, Refusal},
     state::{may, ui},
     texts,
 };
 use edgedeck_model::{
-    api::{Backup, CreateBackup, GetStatus, Status},
+    api::{Backup, CreateBackup, GetStatus, NewBackupBody, Status},
+    name::check_password,
     user::Role,
 };
 use leptos::prelude::*;
@@ -30,7 +32,9 @@ texts! {
     CA: "CA 证书指纹（SHA-256）", "CA's fingerprint (SHA-256)";
     CA_ENDS: "CA 证书到期", "CA ends";
     BACKUP: "备份", "Backup";
-    BACKUP_TEXT: "在引擎运行时为数据库生成一份一致的副本，保存在数据目录中。", "Writes a consistent copy of the database beside it while the engine runs.";
+    BACKUP_TEXT: "在引擎运行时将数据库、进程包和密钥一致地写入数据目录中的一个文件。密钥由口令保护，恢复时需要该口令，丢失后无法找回。", "Writes database, process packages and key into one file in the data folder while the engine runs. The passphrase protects the key: restoring takes it, and nobody can recover it.";
+    PASSPHRASE: "备份口令", "Passphrase of the backup";
+    HELP: "8 到 128 个字符。", "8 to 128 characters.";
     MAKE: "立即备份", "Back up now";
     MADE: "已备份到以下文件（{bytes}，{at}）：", "Backed up to this file ({bytes}, {at}):";
 }
@@ -45,11 +49,28 @@ pub fn StatusPage() -> impl IntoView {
     let retry = Callback::new(move |()| status.again());
     let change = Change::new();
     let backup = RwSignal::new(None::<Backup>);
-    let make = Callback::new(move |()| {
-        change.run(async { api::call::<CreateBackup>((), &(), &()).await }, move |made| {
-            _ = backup.try_set(Some(made))
-        });
+    let passphrase = RwSignal::new(String::new());
+    let wrong = Signal::derive(move || {
+        let refused = passphrase.with(|text| (!text.is_empty()).then(|| check_password(text).err()).flatten());
+        refused.and_then(|refused| error_of(&refused, "password", lang()))
     });
+    let unfit = Signal::derive(move || passphrase.with(|text| check_password(text).is_err()));
+    let make = move |event: web_sys::SubmitEvent| {
+        event.prevent_default();
+        if unfit.get_untracked() || change.busy.get_untracked() {
+            return;
+        }
+        let body = NewBackupBody {
+            passphrase: passphrase.get_untracked(),
+        };
+        change.run(
+            async move { api::call::<CreateBackup>((), &(), &body).await },
+            move |made| {
+                passphrase.try_set(String::new());
+                _ = backup.try_set(Some(made));
+            },
+        );
+    };
     view! {
         <div class="screen">
             <header class="screen-head"><h1>{TITLE.t()}</h1></header>
@@ -65,7 +86,10 @@ pub fn StatusPage() -> impl IntoView {
                 <section class="card">
                     <h2>{BACKUP.t()}</h2>
                     <p class="quiet-text">{BACKUP_TEXT.t()}</p>
-                    <div><Button label=MAKE kind=Kind::Primary sign=Icon::Download busy=change.busy press=make test="make-backup"/></div>
+                    <form class="form" on:submit=make>
+                        <Field label=PASSPHRASE value=passphrase kind="password" autocomplete="new-password" help=HELP error=wrong test="backup-passphrase"/>
+                        <div><Button label=MAKE kind=Kind::Primary sign=Icon::Download submit=true busy=change.busy disabled=unfit test="make-backup"/></div>
+                    </form>
                     <Refusal change=change/>
                     {move || backup.get().map(|made| {
                         let (bytes, at) = (made.bytes, made.at);

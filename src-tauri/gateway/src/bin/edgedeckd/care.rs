@@ -1,7 +1,7 @@
 //! Tools for a lab's data folder.
 
-use anyhow::{Context, Result, bail, ensure};
-use edgedeck_engine::{Actor, Clock, Engine, random_hex};
+use anyhow::{Context, Result, ensure};
+use edgedeck_engine::{Actor, Clock, Engine, backup, random_hex};
 use edgedeck_model::user::Role;
 use rusqlite::{Connection, OpenFlags};
 use std::{
@@ -81,55 +81,46 @@ fn free_space(data: &Path) -> Result<String> {
     Ok(format!("{free} MiB"))
 }
 
-/// Writes a consistent copy; the engine may run meanwhile.
-pub fn backup(data: &Path, to: &Path) -> Result<()> {
-    ensure!(!to.exists(), "{} exists already; choose another name", to.display());
-    read_only(&database(data))?
-        .execute("VACUUM INTO ?1", [to.to_string_lossy()])
-        .with_context(|| format!("writing {}", to.display()))?;
+/// The passphrase of a backup: from a file, from the environment, or typed in. Never from the command line, which
+/// everybody on the machine can read.
+pub fn passphrase(file: Option<&Path>, twice: bool) -> Result<String> {
+    if let Some(file) = file {
+        let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    if let Ok(text) = std::env::var("EDGEDECK_PASSPHRASE") {
+        return Ok(text);
+    }
+    let ask = |prompt| {
+        rpassword::prompt_password(prompt).context(
+            "there is no terminal to ask for the passphrase: use --passphrase-file or EDGEDECK_PASSPHRASE · \
+             没有终端可供输入口令，请使用 --passphrase-file 或 EDGEDECK_PASSPHRASE",
+        )
+    };
+    let typed = ask("Passphrase of the backup · 备份口令: ")?;
+    if twice {
+        ensure!(
+            typed == ask("Once more · 再次输入: ")?,
+            "the two passphrases differ · 两次输入的口令不同"
+        );
+    }
+    Ok(typed)
+}
+
+/// Writes a backup; the engine may run meanwhile.
+pub fn backup(data: &Path, to: &Path, passphrase: &str) -> Result<()> {
+    backup::write(data, to, passphrase)?;
     println!("{}", to.display());
-    println!(
-        "Keep {} with it: without that key the certificates and secrets in the copy cannot be opened.",
-        data.join("secret.key").display()
-    );
-    println!(
-        "请一并保存 {}：没有该密钥，备份中的证书和机密无法打开。",
-        data.join("secret.key").display()
-    );
+    println!("Restoring it takes the passphrase; nobody can recover it. · 恢复时需要该口令，口令丢失后无法找回。");
     Ok(())
 }
 
-/// Puts a sound copy in place of the database; the present one is kept beside it.
-pub fn restore(data: &Path, from: &Path) -> Result<()> {
-    integrity(&read_only(from)?)?;
-    let lock = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(data.join("lock"))
-        .context("opening the lock")?;
-    if lock.try_lock().is_err() {
-        bail!("the engine runs on {}; stop it first", data.display());
-    }
-    let target = database(data);
-    let staged = data.join("edgedeck.db.restored");
-    fs::copy(from, &staged).with_context(|| format!("copying {}", from.display()))?;
-    fs::File::open(&staged)?.sync_all()?;
-    if target.exists() {
-        let kept = data.join("edgedeck.db.before-restore");
-        // Takes what the write-ahead log still holds along.
-        Connection::open(&target)?.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
-        fs::rename(&target, &kept)?;
+/// Puts a backup in place of the data folder's database and key; the present ones are kept beside.
+pub fn restore(data: &Path, from: &Path, passphrase: &str) -> Result<()> {
+    let restored = backup::restore(data, from, passphrase)?;
+    if let Some(kept) = restored.kept {
         println!("{}", kept.display());
     }
-    for ending in ["-wal", "-shm"] {
-        let path = data.join(format!("edgedeck.db{ending}"));
-        if path.exists() {
-            fs::remove_file(path)?;
-        }
-    }
-    fs::rename(&staged, &target)?;
-    fs::File::open(data)?.sync_all()?;
     println!("restored · 已恢复");
     Ok(())
 }

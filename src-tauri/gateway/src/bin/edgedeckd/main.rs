@@ -4,8 +4,19 @@ mod care;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use edgedeck_gateway::{Options, start};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use edgedeck_gateway::{Options, local, start};
+use edgedeck_lab::Tokens;
+use edgedeck_model::{
+    Lang,
+    api::{self, NewJoinTokenBody},
+    join::JoinTokenKind,
+};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// EdgeDeck without the window · 无窗口的 EdgeDeck
@@ -24,17 +35,21 @@ enum Command {
     Lab(Lab),
     /// Check this engine's data folder · 检查数据目录
     Doctor(Data),
-    /// Write a copy of the database · 备份数据库
+    /// Write a backup; the engine may run meanwhile · 备份
     Backup {
         #[command(flatten)]
         data: Data,
+        #[command(flatten)]
+        passphrase: Passphrase,
         /// File to write · 目标文件
         to: PathBuf,
     },
-    /// Put a copy in place of the database; the engine must not run · 恢复数据库
+    /// Put a backup in place of the data; the engine must not run · 恢复备份
     Restore {
         #[command(flatten)]
         data: Data,
+        #[command(flatten)]
+        passphrase: Passphrase,
         /// File to read · 备份文件
         from: PathBuf,
     },
@@ -52,6 +67,19 @@ struct Data {
     /// Data folder · 数据目录
     #[arg(long, env = "EDGEDECK_DATA", default_value_os_t = Options::default_data_dir())]
     data: PathBuf,
+}
+
+#[derive(Args)]
+struct Passphrase {
+    /// File that holds the backup's passphrase; EDGEDECK_PASSPHRASE or a prompt where absent · 口令文件
+    #[arg(long)]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl Passphrase {
+    fn read(&self, twice: bool) -> Result<String> {
+        care::passphrase(self.passphrase_file.as_deref(), twice)
+    }
 }
 
 #[derive(Args)]
@@ -74,15 +102,17 @@ struct Serve {
 
 #[derive(Args)]
 struct Lab {
-    /// Address that agents join at · 引擎的代理接入地址
-    #[arg(long, default_value = "https://127.0.0.1:8444")]
-    engine: String,
-    /// A join token of the lab; read from the data folder's engine where absent is not possible · 加入令牌
-    #[arg(long)]
-    token: String,
+    #[command(flatten)]
+    data: Data,
+    /// Address that agents join at; the engine of the data folder where absent · 引擎的代理接入地址
+    #[arg(long, requires_all = ["token", "ca_hash"])]
+    engine: Option<String>,
+    /// A join token of the lab · 加入令牌
+    #[arg(long, requires = "engine")]
+    token: Option<String>,
     /// SHA-256 of the lab's CA certificate · CA 指纹
-    #[arg(long)]
-    ca_hash: String,
+    #[arg(long, requires = "engine")]
+    ca_hash: Option<String>,
     #[arg(long, default_value_t = 100)]
     nodes: u32,
     #[arg(long, default_value_t = 1)]
@@ -104,8 +134,8 @@ fn main() -> Result<()> {
             Command::Serve(options) => serve(options).await,
             Command::Lab(options) => lab(options).await,
             Command::Doctor(data) => care::doctor(&data.data),
-            Command::Backup { data, to } => care::backup(&data.data, &to),
-            Command::Restore { data, from } => care::restore(&data.data, &from),
+            Command::Backup { data, passphrase, to } => care::backup(&data.data, &to, &passphrase.read(true)?),
+            Command::Restore { data, passphrase, from } => care::restore(&data.data, &from, &passphrase.read(false)?),
             Command::ResetPassword { data, user } => care::reset_password(&data.data, &user).await,
         }
     })
@@ -146,10 +176,14 @@ async fn serve(options: Serve) -> Result<()> {
 }
 
 async fn lab(options: Lab) -> Result<()> {
+    let (engine, ca_hash, tokens) = match (options.engine, options.ca_hash, options.token) {
+        (Some(engine), Some(ca_hash), Some(token)) => (engine, ca_hash, Tokens::Shared(token)),
+        _ => local_engine(options.data.data).await?,
+    };
     let lab = edgedeck_lab::LabOptions {
-        engine: options.engine,
-        token: options.token,
-        ca_hash: options.ca_hash,
+        engine,
+        tokens,
+        ca_hash,
         nodes: options.nodes,
         seed: options.seed,
         ..edgedeck_lab::LabOptions::default()
@@ -161,4 +195,36 @@ async fn lab(options: Lab) -> Result<()> {
         }
     });
     edgedeck_lab::run(lab, stopped).await
+}
+
+/// The engine that runs on a data folder: where agents join, the CA's hash, and tokens as they are needed.
+async fn local_engine(data: PathBuf) -> Result<(String, String, Tokens)> {
+    let status = local::call::<api::GetStatus>(&data, ()).await.map_err(|problem| {
+        let folder = data.display();
+        anyhow::anyhow!(
+            "no EdgeDeck runs on {folder} ({}). Start it first, or name another with --engine, --token and --ca-hash.\n\
+             {folder} 上没有运行中的 EdgeDeck。请先启动，或用 --engine、--token 和 --ca-hash 指定另一个引擎。",
+            problem.detail.as_deref().unwrap_or(problem.text(Lang::En).as_str())
+        )
+    })?;
+    let agents = status
+        .listeners
+        .get("agents")
+        .and_then(|address| address.parse::<SocketAddr>().ok())
+        .context("this engine listens for no agents")?;
+    let ask = move || -> edgedeck_lab::Asking {
+        let data = data.clone();
+        let kind = JoinTokenKind::Single;
+        Box::pin(async move {
+            let made = local::call::<api::CreateJoinToken>(&data, NewJoinTokenBody { kind }).await?;
+            Ok(made.secret)
+        })
+    };
+    let host = if agents.ip().is_unspecified() {
+        Ipv4Addr::LOCALHOST.into()
+    } else {
+        agents.ip()
+    };
+    let engine = format!("https://{}", SocketAddr::new(host, agents.port()));
+    Ok((engine, status.ca_hash, Tokens::Asked(Arc::new(ask))))
 }

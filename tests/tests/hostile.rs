@@ -1,0 +1,162 @@
+//! Clients that are idle, slow or too much: everybody else goes on, and memory stays bounded.
+
+use anyhow::{Context, Result, ensure};
+use edgedeck_agent::{
+    identity::{self, Identity, Trust},
+    link::{Link, LinkError},
+};
+use edgedeck_model::{
+    Time,
+    api::{self, ById, NewJoinTokenBody, NodeQuery, PageQuery},
+    join::JoinTokenKind,
+    node::NodeState,
+    telemetry::{Metric, Sample, Value},
+};
+use edgedeck_protocol::{FromAgent, Hello, JoinReply, JoinRequest, VERSIONS};
+use edgedeck_tests::{
+    client::{Console, use_ring},
+    lab::{LONG, node_in},
+    programs::Edgedeckd,
+    rounds,
+    wait::until,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+/// Resident memory of a process, in MiB.
+fn resident(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .context("VmRSS")?;
+    let kib: u64 = line.split_whitespace().nth(1).context("a figure")?.parse()?;
+    Ok(kib / 1024)
+}
+
+async fn answers_quickly(console: &Console) -> Result<()> {
+    let asked = Instant::now();
+    console.call::<api::ListGroups>((), PageQuery::default(), ()).await?;
+    let took = asked.elapsed();
+    ensure!(took < Duration::from_secs(2), "the console took {took:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_and_slow_clients_keep_nobody_waiting() -> Result<()> {
+    let engine = Edgedeckd::start().await?;
+    let console = engine.console().await?;
+    let before = resident(engine.id())?;
+    let mut held = Vec::new();
+    for address in engine.listeners.values() {
+        for number in 0..rounds(400, 5_000) {
+            let mut stream = TcpStream::connect(address).await?;
+            if number % 2 == 1 {
+                // The begin of a handshake, and no more.
+                stream.write_all(&[0x16, 0x03, 0x01]).await?;
+            }
+            held.push(stream);
+        }
+    }
+    answers_quickly(&console).await?;
+    let more = resident(engine.id())?.saturating_sub(before);
+    let each = more * 1024 / held.len() as u64;
+    ensure!(each < 64, "{each} KiB a connection");
+    // They are not held for ever, either.
+    let mut ended = held.swap_remove(0);
+    until("end of an idle connection", LONG, async || {
+        ended.writable().await?;
+        Ok(ended.write_all(b"x").await.is_err().then_some(()))
+    })
+    .await?;
+    answers_quickly(&console).await
+}
+
+async fn joined(engine: &Edgedeckd, console: &Console) -> Result<(Trust, Identity, JoinReply)> {
+    let kind = JoinTokenKind::Single;
+    let token = console
+        .call::<api::CreateJoinToken>((), (), NewJoinTokenBody { kind })
+        .await?;
+    let url = engine.agents_url();
+    let ca = edgedeck_agent::join::fetch_ca(&url, &token.ca_hash).await?;
+    let trust = Trust::new(&ca)?;
+    let key_pem = identity::new_key()?;
+    let request = JoinRequest {
+        token: token.secret,
+        csr_pem: identity::request(&key_pem, "FLOOD")?,
+        serial: "FLOOD".to_owned(),
+        host_name: "flood".to_owned(),
+        arch: "x86_64".to_owned(),
+        agent_version: "0".to_owned(),
+    };
+    let client = edgedeck_agent::join::client(trust.anonymous()?)?;
+    let reply = edgedeck_agent::join::join(&client, &url, &request).await?;
+    let identity = Identity {
+        key_pem,
+        certificate_pem: reply.certificate_pem.clone(),
+    };
+    Ok((trust, identity, reply))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_floods_harms_nobody_else() -> Result<()> {
+    use_ring();
+    let engine = Edgedeckd::start().await?;
+    let console = engine.console().await?;
+    let (trust, identity, _) = joined(&engine, &console).await?;
+    let address = engine.listeners.get("agents").context("agents")?.to_string();
+    let tls = Arc::new(trust.client(&identity)?);
+    let hello = |at| Hello {
+        versions: VERSIONS,
+        agent_version: "0".to_owned(),
+        serial: "FLOOD".to_owned(),
+        boot_id: "boot".to_owned(),
+        generation: 0,
+        at,
+    };
+    let now = edgedeck_agent::now();
+    let (mut link, _) = Link::open(&address, tls.clone(), hello(now)).await?;
+    let node = node_in(&console, NodeState::Online).await?;
+    let before = resident(engine.id())?;
+    let begun = Instant::now();
+    for number in 0..rounds(1_200, 10_000) as u64 {
+        // Figures that say nothing sensible, of times from the epoch to far ahead.
+        let at = Time(now.0.wrapping_mul(i64::try_from(number % 5)?) / 2);
+        let values = (0..50)
+            .map(|part| Value {
+                metric: Metric::NpuTemperature,
+                part,
+                value: if number % 2 == 0 { f32::NAN } else { f32::MAX },
+            })
+            .collect();
+        let sample = Sample { at, values };
+        if let Err(error) = link.send(&FromAgent::Sample { number, sample }).await {
+            // The engine may well end it.
+            ensure!(
+                matches!(error, LinkError::Broken(_) | LinkError::Closed | LinkError::Silent),
+                "{error}"
+            );
+            break;
+        }
+    }
+    ensure!(
+        begun.elapsed() > Duration::from_secs(10),
+        "nobody slowed it down: {:?}",
+        begun.elapsed()
+    );
+    answers_quickly(&console).await?;
+    let more = resident(engine.id())?.saturating_sub(before);
+    ensure!(more < 200, "{more} MiB for one node's flood");
+    // The node can come back.
+    drop(link);
+    let (again, _) = Link::open(&address, tls, hello(edgedeck_agent::now())).await?;
+    let known = console.call::<api::GetNode>(ById { id: node.id }, (), ()).await?;
+    assert_eq!(known.state, NodeState::Online);
+    again.close().await;
+    let listed = console.call::<api::ListNodes>((), NodeQuery::default(), ()).await?;
+    assert_eq!(listed.total, 1);
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Programs that share a machine with a running engine use it through the socket in its data folder.
+
+use anyhow::{Context, Result, ensure};
+use edgedeck_model::api::{self, GroupBody, NodeQuery, PageQuery};
+use edgedeck_tests::{
+    lab::LONG,
+    programs::{Edgedeckd, Process, program},
+    wait::until,
+    web::Web,
+};
+use std::{
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+fn group(name: &str) -> GroupBody {
+    GroupBody {
+        name: name.to_owned(),
+        description: String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_window_shows_the_lab_of_an_engine_that_runs_already() -> Result<()> {
+    let mut engine = Edgedeckd::start().await?;
+    let socket = engine.data.path().join("engine.sock").metadata()?;
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    let web = Web::window(engine.data.path(), (1280, 800), &[]).await?;
+    web.click("[data-test=nav-groups] a").await?;
+    web.find("[data-test=new-group-empty]").await?;
+    // What others do shows in it, and what it does is the engine's.
+    engine
+        .console()
+        .await?
+        .call::<api::CreateGroup>((), (), group("from-elsewhere"))
+        .await?;
+    web.shows("[data-test=groups-row]", "from-elsewhere").await?;
+    engine.kill_and_restart().await?;
+    engine
+        .console()
+        .await?
+        .call::<api::CreateGroup>((), (), group("after-the-restart"))
+        .await?;
+    web.shows("main", "after-the-restart").await?;
+    let listed = engine
+        .console()
+        .await?
+        .call::<api::ListGroups>((), PageQuery::default(), ())
+        .await?;
+    assert_eq!(listed.total, 2);
+    web.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulated_fleet_joins_by_one_word() -> Result<()> {
+    let engine = Edgedeckd::start().await?;
+    let home = TempDir::new()?;
+    let mut command = Command::new(program("edgedeckd")?);
+    command
+        .args(["lab", "--nodes", "40"])
+        .env("EDGEDECK_DATA", engine.data.path())
+        .env("HOME", home.path())
+        .env("XDG_DATA_HOME", home.path())
+        .stderr(Stdio::null());
+    let _fleet = Process::start(&mut command)?;
+    let console = engine.console().await?;
+    until("forty nodes", LONG, async || {
+        let listed = console.call::<api::ListNodes>((), NodeQuery::default(), ()).await?;
+        Ok((listed.total == 40).then_some(()))
+    })
+    .await?;
+
+    // Without an engine it says what to do.
+    let nowhere = TempDir::new()?;
+    let output = Command::new(program("edgedeckd")?)
+        .args(["lab", "--nodes", "1", "--data"])
+        .arg(nowhere.path())
+        .output()
+        .context("edgedeckd")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(
+        !output.status.success() && said.contains("Start it first") && said.contains("请先启动"),
+        "{said}"
+    );
+    Ok(())
+}
