@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod client;
 pub mod contract;
+pub mod disk;
 pub mod docker;
 pub mod host;
 pub mod lab;

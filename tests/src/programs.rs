@@ -96,6 +96,8 @@ pub fn free_port() -> Result<u16> {
 /// `edgedeckd serve` on loopback.
 pub struct Edgedeckd {
     pub data: TempDir,
+    /// Its output, which must not depend on a data folder that fails on purpose.
+    logs: TempDir,
     pub listeners: BTreeMap<String, SocketAddr>,
     /// Of the first user.
     pub password: String,
@@ -125,10 +127,19 @@ impl Edgedeckd {
     /// # Errors
     /// When it does not come up; the error has its output.
     pub async fn start_with(agents: Ipv4Addr, envs: &[(&str, String)]) -> Result<Self> {
+        Self::start_in(&std::env::temp_dir(), agents, envs).await
+    }
+
+    /// As [`Self::start_with`], with its data in a new folder within `folder`.
+    ///
+    /// # Errors
+    /// When it does not come up; the error has its output.
+    pub async fn start_in(folder: &Path, agents: Ipv4Addr, envs: &[(&str, String)]) -> Result<Self> {
         // As the engine itself makes it.
         let data = tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o700))
-            .tempdir()?;
+            .tempdir_in(folder)?;
+        let logs = TempDir::new()?;
         let mut listeners = BTreeMap::new();
         for (name, ip) in [
             ("console", Ipv4Addr::LOCALHOST),
@@ -142,9 +153,10 @@ impl Edgedeckd {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
-        let process = spawn(data.path(), &listeners, &envs)?;
+        let process = spawn(data.path(), logs.path(), &listeners, &envs)?;
         let mut engine = Self {
             data,
+            logs,
             listeners,
             password: String::new(),
             process,
@@ -186,7 +198,7 @@ impl Edgedeckd {
 
     /// What it has printed.
     pub fn output(&self) -> String {
-        std::fs::read_to_string(self.data.path().join("output.log")).unwrap_or_default()
+        std::fs::read_to_string(self.logs.path().join("output.log")).unwrap_or_default()
     }
 
     /// Kills it, and starts it again on the same data and ports.
@@ -216,7 +228,7 @@ impl Edgedeckd {
     /// # Errors
     /// When it does not come up again.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process = spawn(self.data.path(), &self.listeners, &self.envs)?;
+        self.process = spawn(self.data.path(), self.logs.path(), &self.listeners, &self.envs)?;
         self.await_up().await
     }
 
@@ -244,8 +256,13 @@ impl Edgedeckd {
     }
 }
 
-fn spawn(data: &Path, listeners: &BTreeMap<String, SocketAddr>, envs: &[(String, String)]) -> Result<Process> {
-    let output = File::create(data.join("output.log"))?;
+fn spawn(
+    data: &Path,
+    logs: &Path,
+    listeners: &BTreeMap<String, SocketAddr>,
+    envs: &[(String, String)],
+) -> Result<Process> {
+    let output = File::create(logs.join("output.log"))?;
     let mut command = Command::new(program("edgedeckd")?);
     command
         .arg("serve")

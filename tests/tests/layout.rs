@@ -143,3 +143,31 @@ fn dependencies_point_one_way() {
         }
     }
 }
+
+/// What stands in the audit has words in both languages.
+#[test]
+fn every_audited_action_has_words() {
+    let mut found = std::collections::BTreeSet::new();
+    for folder in ["src-tauri/engine/src", "src-tauri/gateway/src"] {
+        for path in sources(&root().join(folder)) {
+            let text = fs::read_to_string(path).unwrap();
+            for call in [".audit(", "audit_refusal(", ".require("] {
+                for rest in text.split(call).skip(1) {
+                    let quoted = rest.split('"').nth(1).unwrap_or_default();
+                    let near = rest.find('"').is_some_and(|at| at < 120);
+                    let is_key =
+                        quoted.contains('.') && quoted.chars().all(|c| c.is_ascii_lowercase() || "-.".contains(c));
+                    if near && is_key {
+                        found.insert(quoted.to_owned());
+                    }
+                }
+            }
+        }
+    }
+    assert!(found.len() > 20, "{found:?}");
+    let wordless: Vec<_> = found
+        .iter()
+        .filter(|key| edgedeck_model::text::action(key, edgedeck_model::Lang::Zh) == key.as_str())
+        .collect();
+    assert!(wordless.is_empty(), "{wordless:?}");
+}

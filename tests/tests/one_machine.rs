@@ -85,3 +85,33 @@ async fn a_simulated_fleet_joins_by_one_word() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_window_hands_a_package_over_from_the_disk() -> Result<()> {
+    let (data, folder) = (TempDir::new()?, TempDir::new()?);
+    let place = folder.path().join("speaker.tar.gz");
+    let file = std::fs::File::create(&place)?;
+    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
+    let script = b"#!/bin/sh\necho hello\n";
+    let mut header = tar::Header::new_gnu();
+    header.set_size(script.len() as u64);
+    header.set_mode(0o755);
+    archive.append_data(&mut header, "bin/speak.sh", &script[..])?;
+    archive.into_inner()?.finish()?;
+
+    let web = Web::window(data.path(), (1280, 800), &[("EDGEDECK_TEST_OPEN_FILE", place.clone())]).await?;
+    web.click("[data-test=nav-apps] a").await?;
+    web.click("[data-test=new-app]").await?;
+    web.click("[data-test=start-process]").await?;
+    web.click("[data-test=choose-package]").await?;
+    web.shows("[data-test=package-told]", "1").await?;
+    web.shows("[data-test=part]", "bin/speak.sh").await?;
+    let packages = std::fs::read_dir(data.path().join("packages"))?.count();
+    assert_eq!(packages, 1);
+    // What is no package is refused, and leaves nothing.
+    std::fs::write(&place, "no archive")?;
+    web.click("[data-test=choose-package]").await?;
+    web.find("[data-test=part] [role=alert]").await?;
+    assert_eq!(std::fs::read_dir(data.path().join("packages"))?.count(), 1);
+    web.close().await
+}

@@ -2,7 +2,7 @@
 //! such thing, and the page's own means are used.
 
 use crate::browser;
-use edgedeck_model::{Code, Problem};
+use edgedeck_model::{Code, Problem, api::Package};
 use js_sys::{Array, Function, JSON, Object, Promise, Reflect};
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
@@ -64,6 +64,20 @@ pub async fn save_file(suggested_name: &str, api_path: &str) -> Result<Option<St
         link.click();
     }
     Ok(Some(suggested_name.to_owned()))
+}
+
+/// Lets the user choose a process package and hands it to the engine from the disk; only in the window. `Ok(None)` where
+/// they changed their mind.
+///
+/// # Errors
+/// What the engine or the disk refused.
+pub async fn upload_package() -> Result<Option<Package>, Problem> {
+    let answer = invoke("upload_package", &[]).await?;
+    if answer.is_null() {
+        return Ok(None);
+    }
+    let json = JSON::stringify(&answer).map_err(|error| problem_of(&error))?;
+    serde_json::from_str(&String::from(json)).map_err(Problem::internal)
 }
 
 const NOTIFY_KEY: &str = "edgedeck.notify";

@@ -12,6 +12,7 @@ mod saving;
 mod starting;
 #[cfg(target_os = "linux")]
 mod tray;
+mod uploading;
 mod window;
 
 use anyhow::{Context, bail};
@@ -63,6 +64,7 @@ pub fn run(command_line: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
             commands::open_saved,
             commands::save_file,
             commands::show_status,
+            commands::upload_package,
         ])
         .setup(move |app| {
             // Not before this: a second start has ended by now, and must not touch the data folder.

@@ -99,6 +99,45 @@ pub fn severity(severity: Severity, lang: Lang) -> &'static str {
     )
 }
 
+/// What an audit line's action is called; one that this version does not know keeps its key.
+pub fn action(key: &str, lang: Lang) -> &str {
+    let words = match key {
+        "alarm.acknowledge" => ("确认告警", "Alarm acknowledged"),
+        "api-token.create" => ("创建 API 令牌", "API token made"),
+        "api-token.delete" => ("删除 API 令牌", "API token deleted"),
+        "app.add-version" => ("新增应用版本", "App version added"),
+        "app.create" => ("创建应用", "App made"),
+        "app.delete" => ("删除应用", "App deleted"),
+        "app.roll-out" => ("更新部署版本", "App rolled out"),
+        "backup.create" => ("备份", "Backup made"),
+        "certificate.show" => ("出示证书", "Certificate shown"),
+        "client-certificate.create" => ("创建客户端证书", "Client certificate made"),
+        "deployment.create" => ("创建部署", "Deployment made"),
+        "deployment.delete" => ("删除部署", "Deployment deleted"),
+        "deployment.update" => ("修改部署", "Deployment changed"),
+        "group.add" => ("加入分组", "Added to a group"),
+        "group.create" => ("创建分组", "Group made"),
+        "group.delete" => ("删除分组", "Group deleted"),
+        "group.remove" => ("移出分组", "Removed from a group"),
+        "group.update" => ("修改分组", "Group changed"),
+        "join-token.create" => ("创建加入令牌", "Join token made"),
+        "join-token.revoke" => ("撤销加入令牌", "Join token revoked"),
+        "node.join" => ("节点加入", "Node joined"),
+        "node.manage" => ("纳管节点", "Node managed"),
+        "node.remove" => ("移除节点", "Node removed"),
+        "node.update" => ("修改节点", "Node changed"),
+        "package.upload" => ("上传程序包", "Package uploaded"),
+        "report.create" => ("生成报告", "Report made"),
+        "session.create" => ("登录", "Signed in"),
+        "settings.update" => ("修改设置", "Settings changed"),
+        "user.create" => ("创建用户", "User made"),
+        "user.delete" => ("删除用户", "User deleted"),
+        "user.reset-password" => ("重置密码", "Password reset"),
+        _ => return key,
+    };
+    pick(lang, words)
+}
+
 pub fn role(role: Role, lang: Lang) -> &'static str {
     pick(
         lang,

@@ -1,6 +1,6 @@
 //! Upload of a process package, with its progress.
 //!
-//! `data-test`: `choose-package` (the file input), `cancel-upload`, `package-told`.
+//! `data-test`: `choose-package` (the file input; in the window a button), `cancel-upload`, `package-told`.
 
 use super::{editor::Editor, values::process};
 use crate::{
@@ -18,11 +18,11 @@ use edgedeck_model::{
 use futures::channel::oneshot;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, HtmlInputElement, ProgressEvent, XmlHttpRequest};
 
 texts! {
     CHOOSE: "上传程序包（.tar.gz）", "Upload a package (.tar.gz)";
+    READING: "正在读取并检查程序包…", "Reading and checking the package…";
     SENDING: "正在上传 {name}：{done} / {all}", "Uploading {name}: {done} of {all}";
     CANCEL: "取消上传", "Cancel the upload";
     TOLD: "已上传 {bytes}，含 {n} 个可执行程序", "Uploaded {bytes}, with {n} {n|program|programs}";
@@ -32,7 +32,13 @@ texts! {
 #[derive(Clone)]
 enum Upload {
     None,
-    Sending { name: String, done: u64, all: u64 },
+    /// The window hands the file to the engine itself.
+    Reading,
+    Sending {
+        name: String,
+        done: u64,
+        all: u64,
+    },
     Done(Package),
     TooLarge,
     Failed(Problem),
@@ -50,6 +56,16 @@ pub fn PackageUpload(editor: Editor, at: usize) -> impl IntoView {
         }
     };
     on_cleanup(abort);
+    let ended = move |outcome: Result<Option<Package>, Problem>| {
+        state.try_set(match outcome {
+            Ok(Some(package)) => {
+                take(editor, at, &package);
+                Upload::Done(package)
+            }
+            Ok(None) => Upload::None,
+            Err(problem) => Upload::Failed(problem),
+        });
+    };
     let send = move |file: File| {
         if file.size() > PACKAGE_MAX as f64 {
             state.set(Upload::TooLarge);
@@ -62,15 +78,7 @@ pub fn PackageUpload(editor: Editor, at: usize) -> impl IntoView {
         });
         leptos::task::spawn_local(async move {
             let started = move |sent: XmlHttpRequest| _ = request.try_update_value(|held| *held = Some(sent));
-            let outcome = upload(file, state, started).await;
-            state.try_set(match outcome {
-                Ok(Some(package)) => {
-                    take(editor, at, &package);
-                    Upload::Done(package)
-                }
-                Ok(None) => Upload::None,
-                Err(problem) => Upload::Failed(problem),
-            });
+            ended(upload(file, state, started).await);
         });
     };
     let chosen = move |event: web_sys::Event| {
@@ -83,6 +91,7 @@ pub fn PackageUpload(editor: Editor, at: usize) -> impl IntoView {
     };
     let told = move || match state.get() {
         Upload::None => ().into_any(),
+        Upload::Reading => view! { <p class="field-note" role="status">{READING.t()}</p> }.into_any(),
         Upload::Sending { name, done, all } => {
             let words = SENDING.with(&[
                 ("name", &name),
@@ -107,6 +116,20 @@ pub fn PackageUpload(editor: Editor, at: usize) -> impl IntoView {
         }
         Upload::Failed(problem) => view! { <ErrorBox problem=Signal::stored(problem)/> }.into_any(),
     };
+    if desktop::in_window() {
+        let busy = Signal::derive(move || state.with(|state| matches!(state, Upload::Reading)));
+        let choose = Callback::new(move |()| {
+            state.set(Upload::Reading);
+            leptos::task::spawn_local(async move { ended(desktop::upload_package().await) });
+        });
+        return view! {
+            <div class="field">
+                <div><Button label=CHOOSE busy=busy press=choose test="choose-package"/></div>
+                {told}
+            </div>
+        }
+        .into_any();
+    }
     view! {
         <div class="field">
             <label for=id.clone()>{CHOOSE.t()}</label>
@@ -114,6 +137,7 @@ pub fn PackageUpload(editor: Editor, at: usize) -> impl IntoView {
             {told}
         </div>
     }
+    .into_any()
 }
 
 /// Names the package in the content, and its program where there is only one to choose.
@@ -173,14 +197,7 @@ async fn upload(
     let ending = Closure::<dyn FnMut()>::once(move || _ = done.send(()));
     request.set_onloadend(Some(ending.as_ref().unchecked_ref()));
     started(request.clone());
-    if desktop::in_window() {
-        // The window's own scheme takes bytes, not a file that the page process would have to read meanwhile.
-        let bytes = JsFuture::from(file.array_buffer()).await.map_err(failed)?;
-        let bytes = js_sys::Uint8Array::new(&bytes);
-        request.send_with_opt_js_u8_array(Some(&bytes)).map_err(failed)?;
-    } else {
-        request.send_with_opt_blob(Some(&file)).map_err(failed)?;
-    }
+    request.send_with_opt_blob(Some(&file)).map_err(failed)?;
     _ = ended.await;
     let status = request.status().unwrap_or(0);
     let text = request.response_text().ok().flatten().unwrap_or_default();

@@ -10,6 +10,7 @@ use crate::{
         badge::{Shape, Tone},
     },
     format,
+    i18n::lang,
     screens::{
         alarms::older::{More, Older, PAGE},
         groups::Filter,
@@ -21,6 +22,7 @@ use crate::{
 use edgedeck_model::{
     api::{ListAudit, PageQuery},
     audit::AuditEntry,
+    text,
     user::Role,
 };
 use leptos::prelude::*;
@@ -91,7 +93,12 @@ fn List() -> impl IntoView {
             .sort(|entry| SortKey::number(Some(entry.at.0 as f64)))
             .share(0),
         Column::new("actor", ACTOR, 130, |entry: &Arc<AuditEntry>| entry.actor.clone()).sort(|entry| SortKey::name(&entry.actor)),
-        Column::new("action", ACTION, 140, |entry: &Arc<AuditEntry>| entry.action.clone()).sort(|entry| SortKey::name(&entry.action)),
+        // The key beside the words is what the filter finds.
+        Column::new("action", ACTION, 220, |entry: &Arc<AuditEntry>| {
+            let words = text::action(&entry.action, lang());
+            if words == entry.action { entry.action.clone() } else { format!("{words} · {}", entry.action) }
+        })
+        .sort(|entry| SortKey::name(&entry.action)),
         Column::new("subject", SUBJECT, 200, |entry: &Arc<AuditEntry>| entry.subject.clone()).share(3),
         Column::new("outcome", OUTCOME, 130, |entry: &Arc<AuditEntry>| outcome(entry)).view(|entry| {
             let good = entry.outcome == "ok";
