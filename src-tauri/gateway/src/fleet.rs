@@ -154,6 +154,9 @@ async fn package(State(hub): State<Arc<Hub>>, Extension(peer): Extension<Peer>, 
 async fn link(State(hub): State<Arc<Hub>>, Extension(peer): Extension<Peer>, upgrade: WebSocketUpgrade) -> Response {
     match node_of(&peer) {
         Ok((node, key_hash)) => upgrade
+            // Frames are small and there are many links: the library's own buffer is 128 KiB each.
+            .read_buffer_size(4 * 1024)
+            .write_buffer_size(0)
             .max_message_size(FRAME_MAX)
             .max_frame_size(FRAME_MAX)
             .on_upgrade(move |socket| serve_link(hub.engine.clone(), socket, node, key_hash)),

@@ -67,7 +67,7 @@ async fn size(nodes: u32) -> Result<Vec<Figure>> {
             "--ca-hash",
             &token.ca_hash,
         ])
-        .args(["--nodes", &nodes.to_string()])
+        .args(["--steady", "--nodes", &nodes.to_string()])
         // The nodes' keys go with the lab.
         .env("XDG_DATA_HOME", engine.data.path())
         .stdout(Stdio::null())

@@ -182,7 +182,8 @@ async fn main() -> Result<()> {
             .as_ref()
             .map(|(_, details)| details.clone())
             .unwrap_or_default();
-        for (width, height) in [(1280, 800), (1920, 1080)] {
+        let large = (nodes >= 1_000).then_some((1920, 1080));
+        for (width, height) in [(1280, 800)].into_iter().chain(large) {
             let folder = folder.join(format!("{nodes}-{width}"));
             shoot(&engine, &folder, (width, height), &details).await?;
         }

@@ -117,6 +117,9 @@ struct Lab {
     nodes: u32,
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Without faults: no node goes offline, gets hot or fills up · 不模拟故障
+    #[arg(long)]
+    steady: bool,
 }
 
 fn main() -> Result<()> {
@@ -186,6 +189,7 @@ async fn lab(options: Lab) -> Result<()> {
         ca_hash,
         nodes: options.nodes,
         seed: options.seed,
+        faults: !options.steady,
         ..edgedeck_lab::LabOptions::default()
     };
     let (stop, stopped) = tokio::sync::watch::channel(false);
