@@ -14,9 +14,9 @@ pub mod web;
 
 /// How often a fault test does its round: a few times every day, many in a soak (`cargo xtask soak`).
 pub fn rounds(everyday: usize, soak: usize) -> usize {
-    if std::env::var_os("EDGEDECK_SOAK").is_some() {
-        soak
-    } else {
-        everyday
-    }
+    if is_soak() { soak } else { everyday }
+}
+
+fn is_soak() -> bool {
+    std::env::var_os("EDGEDECK_SOAK").is_some()
 }

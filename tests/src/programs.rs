@@ -93,6 +93,19 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
+/// Ends a test program that hangs; libtest has named the test by then. A soak takes its time.
+fn watch_over_tests() {
+    static WATCHED: std::sync::Once = std::sync::Once::new();
+    let limit = if crate::is_soak() { 8 * 3600 } else { 15 * 60 };
+    WATCHED.call_once(|| {
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_secs(limit));
+            eprintln!("these tests take longer than {limit} s");
+            std::process::abort();
+        });
+    });
+}
+
 /// `edgedeckd serve` on loopback.
 pub struct Edgedeckd {
     pub data: TempDir,
@@ -135,6 +148,7 @@ impl Edgedeckd {
     /// # Errors
     /// When it does not come up; the error has its output.
     pub async fn start_in(folder: &Path, agents: Ipv4Addr, envs: &[(&str, String)]) -> Result<Self> {
+        watch_over_tests();
         // As the engine itself makes it.
         let data = tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o700))

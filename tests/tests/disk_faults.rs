@@ -36,9 +36,10 @@ async fn create(console: &Console, name: &str) -> Result<Option<String>> {
 
 async fn names(console: &Console) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
+    let mut offset = 0;
     loop {
         let query = PageQuery {
-            offset: u32::try_from(found.len())?,
+            offset,
             limit: api::PAGE_MAX,
             filter: String::new(),
         };
@@ -46,6 +47,8 @@ async fn names(console: &Console) -> Result<BTreeSet<String>> {
         if page.items.is_empty() {
             return Ok(found);
         }
+        // Not by what was found: a page moves when a group is made before it.
+        offset += u32::try_from(page.items.len())?;
         found.extend(page.items.into_iter().map(|group| group.name));
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Engine, error::Result};
 use edgedeck_model::{
     alarm::AlarmKind,
-    time::{DAY, HOUR, MINUTE},
+    time::{DAY, HOUR, MINUTE, SECOND},
 };
 use std::sync::atomic::Ordering;
 
@@ -23,9 +23,11 @@ impl Engine {
         self.end_watches();
         let mut outcomes = vec![("presence", self.mark_lost().await)];
         outcomes.push(("samples", self.flush_samples(false).await));
+        if due(10 * SECOND) {
+            outcomes.push(("store", self.judge_store().await));
+        }
         if due(MINUTE) {
             self.sample_lab();
-            outcomes.push(("store", self.judge_store().await));
         }
         if due(HOUR) {
             outcomes.push(("certificates", self.judge_certificates().await));

@@ -35,8 +35,10 @@ pub fn soak(filter: &[String]) -> Result<()> {
     steps.step("set-up", || setup::setup(setup::For::Test))?;
     steps.step("page", || ui::build(true))?;
     build_programs(&mut steps)?;
-    let faults = ["--test", "store_faults", "--test", "network_faults"];
-    steps.step("faults", || run_tests(&faults, filter, &[("EDGEDECK_SOAK", "1")]))?;
+    let faults = ["store_faults", "disk_faults", "network_faults", "hostile"].map(|name| ["--test", name]);
+    steps.step("faults", || {
+        run_tests(faults.as_flattened(), filter, &[("EDGEDECK_SOAK", "1")])
+    })?;
     steps.print();
     Ok(())
 }
