@@ -24,7 +24,10 @@ pub struct Web {
     pub client: Client,
     /// In the desktop window rather than in Chromium.
     pub window: bool,
-    _processes: Vec<Process>,
+    /// The display that the window is on, as `:5`; empty for Chromium, which has none.
+    pub display: String,
+    /// The driver first.
+    processes: Vec<Process>,
     _folder: TempDir,
 }
 
@@ -110,7 +113,8 @@ impl Web {
         Ok(Self {
             client,
             window: false,
-            _processes: vec![driver],
+            display: String::new(),
+            processes: vec![driver],
             _folder: folder,
         })
     }
@@ -119,14 +123,27 @@ impl Web {
     ///
     /// # Errors
     /// When the display, the driver or the window does not start.
-    pub async fn window(data: &Path, (width, height): (u32, u32), envs: &[(&str, PathBuf)]) -> Result<Self> {
+    pub async fn window(data: &Path, size: (u32, u32), envs: &[(&str, PathBuf)]) -> Result<Self> {
+        Self::window_at(data, size, envs, "127.0.0.1:0").await
+    }
+
+    /// As [`Self::window`], with the address where its engine listens to agents.
+    ///
+    /// # Errors
+    /// When the display, the driver or the window does not start.
+    pub async fn window_at(
+        data: &Path,
+        (width, height): (u32, u32),
+        envs: &[(&str, PathBuf)],
+        agents: &str,
+    ) -> Result<Self> {
         let (port, folder) = (free_port()?, TempDir::new()?);
         let (xvfb, display) = display(width, height)?;
         let mut command = quiet("WebKitWebDriver");
         command
             .arg(format!("--port={port}"))
             .arg("--host=127.0.0.1")
-            .env("DISPLAY", display)
+            .env("DISPLAY", &display)
             .env("TAURI_WEBVIEW_AUTOMATION", "true")
             .env("XDG_RUNTIME_DIR", folder.path())
             .env("XDG_CONFIG_HOME", folder.path())
@@ -136,15 +153,21 @@ impl Web {
             .envs(envs.iter().map(|(name, value)| (name, value)));
         let driver = Process::start(&mut command).context("WebKitWebDriver; `cargo xtask test` installs it")?;
         let binary = program("edgedeck")?;
-        let args = ["--agents", "127.0.0.1:0", "--mef", "127.0.0.1:0"];
+        let args = ["--agents", agents, "--mef", "127.0.0.1:0"];
         let capabilities = json!({ "webkitgtk:browserOptions": { "binary": binary, "args": args } });
         let client = session(port, capabilities).await?;
         Ok(Self {
             client,
             window: true,
-            _processes: vec![driver, xvfb],
+            display,
+            processes: vec![driver, xvfb],
             _folder: folder,
         })
+    }
+
+    /// The process of the driver, which has started the browser or the window.
+    pub fn driver(&self) -> Option<u32> {
+        self.processes.first().map(Process::id)
     }
 
     /// The element that a selector finds, once it is shown.

@@ -4,12 +4,14 @@ use anyhow::{Context, Result, ensure};
 use edgedeck_model::api::{self, GroupBody, NodeQuery, PageQuery};
 use edgedeck_tests::{
     lab::LONG,
+    notifications::Desktop,
     programs::{Edgedeckd, Process, program},
-    wait::until,
+    wait::{USUAL, until},
     web::Web,
 };
 use std::{
     os::unix::fs::PermissionsExt,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 use tempfile::TempDir;
@@ -84,6 +86,29 @@ async fn a_simulated_fleet_joins_by_one_word() -> Result<()> {
         "{said}"
     );
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_start_shows_its_page_in_the_first_window() -> Result<()> {
+    let (desktop, data) = (Desktop::start()?, TempDir::new()?);
+    let bus = PathBuf::from(desktop.bus());
+    let web = Web::window(data.path(), (1280, 800), &[("DBUS_SESSION_BUS_ADDRESS", bus.clone())]).await?;
+    web.find("[data-test=join-here]").await?;
+    let mut second = Command::new(program("edgedeck")?);
+    second
+        .arg("--data")
+        .arg(data.path())
+        .arg("edgedeck://groups")
+        .env("DBUS_SESSION_BUS_ADDRESS", bus)
+        .env("DISPLAY", &web.display);
+    let ended = tokio::task::spawn_blocking(move || second.status());
+    ensure!(tokio::time::timeout(USUAL, ended).await???.success());
+    until("its page in the first window", USUAL, async || {
+        let page = web.client.current_url().await?;
+        Ok((page.path() == "/groups").then_some(()))
+    })
+    .await?;
+    web.close().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

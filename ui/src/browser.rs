@@ -18,6 +18,14 @@ pub fn ticks() -> f64 {
         .map_or_else(js_sys::Date::now, |clock| clock.now())
 }
 
+/// Marks this moment in the page's timeline, where who measures the page finds it.
+pub fn mark(name: &str) {
+    if let Some(clock) = window().performance() {
+        // A page that cannot mark works all the same.
+        let _marked = clock.mark(name);
+    }
+}
+
 fn storage() -> Option<web_sys::Storage> {
     window().local_storage().ok().flatten()
 }

@@ -34,7 +34,7 @@ pub fn start() {
 
 async fn follow(generation: u32) {
     let ui = ui();
-    let (mut failures, mut lag) = (0_u32, Lag::default());
+    let (mut failures, mut lag, mut drawn) = (0_u32, Lag::default(), false);
     while GENERATION.get() == generation && ui.session.get_untracked() == Session::SignedIn {
         let query = store::lab(|lab| lab.ask(if lab.ask(0).rev == 0 { 0 } else { WAIT }));
         match api::call::<Watch>((), &query, &()).await {
@@ -48,6 +48,9 @@ async fn follow(generation: u32) {
                 store::apply(feed);
                 // The lag that people see: from the engine's word to the picture.
                 browser::next_frame(100).await;
+                if !std::mem::replace(&mut drawn, true) {
+                    browser::mark("lab-drawn");
+                }
                 ui.link.set(Link::Live(lag.measure(told, browser::now_ms())));
                 browser::sleep(GAP).await;
             }

@@ -73,14 +73,15 @@ impl Engine {
         }
     }
 
-    /// The newest first; `filter` is part of actor, action or subject.
+    /// The newest first; `filter` is part of actor, action, subject or outcome.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn list_audit(&self, query: &PageQuery) -> Result<Page<AuditEntry>> {
         let like = format!("%{}%", crate::feed::escape_like(&query.filter));
         self.store.read(|connection| {
-            let filter = "WHERE actor LIKE ?1 ESCAPE '\\' OR action LIKE ?1 ESCAPE '\\' OR subject LIKE ?1 ESCAPE '\\'";
+            let filter = "WHERE actor LIKE ?1 ESCAPE '\\' OR action LIKE ?1 ESCAPE '\\' OR subject LIKE ?1 ESCAPE '\\' \
+                          OR outcome LIKE ?1 ESCAPE '\\'";
             let total = connection
                 .prepare_cached(&format!("SELECT count(*) FROM audit {filter}"))?
                 .query_row([&like], |row| row.get(0))?;

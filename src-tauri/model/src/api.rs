@@ -557,8 +557,8 @@ pub struct Status {
     pub data: String,
     /// Name of the listener and its address, as `console` and `0.0.0.0:8443`.
     pub listeners: BTreeMap<String, String>,
-    /// The engine's own machine is a node already, or cannot become one for want of an agent program.
-    pub joined_here: bool,
+    /// The engine's own machine is no node yet, and there is an agent program for it.
+    pub can_join_here: bool,
     /// SHA-256 of the lab's CA certificate, in hex.
     pub ca_hash: String,
     pub ca_ends: Time,

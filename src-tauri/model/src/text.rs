@@ -138,6 +138,22 @@ pub fn action(key: &str, lang: Lang) -> &str {
     pick(lang, words)
 }
 
+/// How an audit line's action ended: `ok`, or the code of its refusal; one that is not refused on record keeps its key.
+pub fn outcome(key: &str, lang: Lang) -> &str {
+    let words = match key {
+        "ok" => ("成功", "Done"),
+        "bad-token" => ("令牌无效", "Bad token"),
+        "forbidden" => ("无权限", "Not allowed"),
+        "invalid" => ("字段不合规则", "Field breaks a rule"),
+        "locked" => ("已锁定", "Locked out"),
+        "taken" => ("已存在", "Exists already"),
+        "unauthenticated" => ("身份无效", "Not accepted"),
+        "wrong-password" => ("用户名或密码错误", "Wrong name or password"),
+        _ => return key,
+    };
+    pick(lang, words)
+}
+
 pub fn role(role: Role, lang: Lang) -> &'static str {
     pick(
         lang,

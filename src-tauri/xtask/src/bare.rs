@@ -1,7 +1,7 @@
-//! `cargo xtask bare [run|test]`: does the command work on a machine that has nothing but what the README names?
+//! `cargo xtask bare [COMMAND]...`: do the commands work on a machine that has nothing but what the README names?
 //!
 //! Makes a fresh Debian 12 under `<target>/bare`, puts rustup, build-essential and curl into it, clones the repository's
-//! last commit there, and runs the command inside. Needs root (chroot and mounts).
+//! last commit there, and runs each command inside, one after the other. Needs root (chroot and mounts).
 
 use crate::{
     places, setup,
@@ -26,13 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(90 * 60);
 /// Where the clone lies inside.
 const CLONE: &str = "/root/edgedeck";
 
-/// Runs `cargo xtask run` or `cargo xtask test` in a fresh root and prints how long each part took.
-pub fn bare(arguments: &[String]) -> Result<()> {
-    let command = arguments.first().map_or("run", String::as_str);
-    ensure!(
-        ["run", "test"].contains(&command),
-        "`bare` runs `run` or `test`, not `{command}`"
-    );
+/// Runs `cargo xtask` with each of `commands` (`run` if there is none) in a fresh root and prints how long each part
+/// took.
+pub fn bare(commands: &[String]) -> Result<()> {
     ensure!(
         step::output(Command::new("id").arg("-u"))?.trim() == "0",
         "`bare` needs root for chroot and mounts"
@@ -53,12 +49,16 @@ pub fn bare(arguments: &[String]) -> Result<()> {
                 .arg(to),
         )
     })?;
-    if command == "run" {
-        steps.step("cargo xtask run, until the console answers", || run(&root))?;
-    } else {
-        steps.step("cargo xtask test", || {
-            step::run(&mut inside(&root, &format!("cd {CLONE} && cargo xtask test")))
-        })?;
+    let default = ["run".to_owned()];
+    for command in if commands.is_empty() { &default } else { commands } {
+        let name = format!("cargo xtask {command}");
+        if command == "run" {
+            steps.step(&format!("{name}, until the console answers"), || run(&root))?;
+        } else {
+            steps.step(&name, || {
+                step::run(&mut inside(&root, &format!("cd {CLONE} && {name}")))
+            })?;
+        }
     }
     steps.print();
     Ok(())
@@ -67,10 +67,10 @@ pub fn bare(arguments: &[String]) -> Result<()> {
 fn debootstrap(root: &Path) -> Result<()> {
     if root.exists() {
         let mounts = fs::read_to_string("/proc/mounts")?;
-        let below = format!(" {}/", root.display());
+        let here = format!(" {}", root.display());
         ensure!(
-            !mounts.contains(&below),
-            "something is still mounted under {}: unmount it first",
+            !mounts.contains(&here),
+            "something is still mounted at {}: unmount it first",
             root.display()
         );
         fs::remove_dir_all(root)?;
@@ -104,6 +104,9 @@ struct Mounts(Vec<PathBuf>);
 impl Mounts {
     fn new(root: &Path) -> Result<Self> {
         let mut mounts = Self(Vec::new());
+        // Containers inside change their root, for which the one they come from must be a mount.
+        step::run(Command::new("mount").arg("--bind").args([root, root]))?;
+        mounts.0.push(root.to_owned());
         for folder in ["proc", "sys", "dev"] {
             let place = root.join(folder);
             step::run(

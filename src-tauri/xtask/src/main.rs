@@ -31,7 +31,7 @@ usage: cargo xtask COMMAND
   dist                     the .deb, and the static agent for x86_64 and aarch64, under <target>/dist
   mutants                  the share of planted errors that the tests catch, over a sample
   setup [run|test|dist]    only the set-up: packages, Rust targets
-  bare [run|test]          run that command in a fresh Debian under <target>/bare (as root)";
+  bare [COMMAND]...        run each of these commands in a fresh Debian under <target>/bare (as root); else `run`";
 
 fn main() -> ExitCode {
     match command() {

@@ -1,7 +1,10 @@
 //! Benches: each prints its figure, a baseline measured in the same run without any code of ours, and their ratio.
 
 mod fleet;
+mod idle;
 mod load;
+mod process;
+mod window;
 mod write;
 
 use anyhow::{Result, bail};
@@ -22,7 +25,7 @@ pub struct Figure {
 }
 
 /// All benches, by name.
-const NAMES: [&str; 2] = ["write", "fleet"];
+const NAMES: [&str; 4] = ["write", "fleet", "window", "idle"];
 
 /// Runs one bench, or all.
 ///
@@ -38,6 +41,8 @@ pub async fn run(name: Option<&str>) -> Result<Vec<Figure>> {
     for name in wanted {
         figures.extend(match name {
             "write" => write::run().await?,
+            "window" => window::run().await?,
+            "idle" => idle::run().await?,
             _ => fleet::run().await?,
         });
     }

@@ -104,7 +104,7 @@ fn JoinHereButton() -> impl IntoView {
         may(Role::Admin)
             && status
                 .state
-                .with(|status| status.ready().is_some_and(|status| !status.joined_here))
+                .with(|status| status.ready().is_some_and(|status| status.can_join_here))
     };
     let press = Callback::new(move |()| {
         busy.set(true);

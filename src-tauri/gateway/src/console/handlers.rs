@@ -200,7 +200,8 @@ fn status(console: &Console) -> Result<Status, Problem> {
             .iter()
             .map(|(name, address)| (name.clone(), address.to_string()))
             .collect(),
-        joined_here: console.local_agent.is_joined() || agent_files::program(console.agents.as_deref(), host).is_none(),
+        can_join_here: !console.local_agent.is_joined()
+            && agent_files::program(console.agents.as_deref(), host).is_some(),
         ca_hash: engine.pki.ca_hash(),
         ca_ends: engine.pki.ca_ends(),
     })

@@ -234,6 +234,8 @@ pub const PORTS: List = List {
                 protocol,
             });
         }
+        let same = |a: &Port, b: &Port| (a.host, a.container, a.protocol) == (b.host, b.container, b.protocol);
+        keep_names(&container.ports, &mut ports, same, |port| &mut port.name);
         container.ports = ports;
         None
     },
@@ -258,7 +260,7 @@ pub const MOUNTS: List = List {
         let mounts = rows
             .iter()
             .filter(|row| !cell(row, 0).is_empty() || !cell(row, 1).is_empty());
-        container.mounts = mounts
+        let mut mounts: Vec<_> = mounts
             .map(|row| Mount {
                 name: String::new(),
                 host: cell(row, 0).to_owned(),
@@ -266,9 +268,28 @@ pub const MOUNTS: List = List {
                 read_only: cell(row, 2) != "rw",
             })
             .collect();
+        let same = |a: &Mount, b: &Mount| (&a.host, &a.container) == (&b.host, &b.container);
+        keep_names(&container.mounts, &mut mounts, same, |mount| &mut mount.name);
+        container.mounts = mounts;
         None
     },
 };
+
+/// The form does not show names: an entry keeps its own, by its place as long as there are as many, else by what it
+/// says.
+fn keep_names<T: Clone>(old: &[T], new: &mut [T], same: impl Fn(&T, &T) -> bool, name: impl Fn(&mut T) -> &mut String) {
+    let by_place = old.len() == new.len();
+    for (at, entry) in new.iter_mut().enumerate() {
+        let found = if by_place {
+            old.get(at)
+        } else {
+            old.iter().find(|old| same(old, entry))
+        };
+        if let Some(mut found) = found.cloned() {
+            *name(entry) = std::mem::take(name(&mut found));
+        }
+    }
+}
 
 pub fn container(part: &Part) -> Option<&Container> {
     if let Run::Container(container) = &part.run {

@@ -35,7 +35,7 @@ pub fn FirstSteps() -> impl IntoView {
         may(Role::Admin)
             && status
                 .state
-                .with(|status| status.ready().is_some_and(|status| !status.joined_here))
+                .with(|status| status.ready().is_some_and(|status| status.can_join_here))
     };
     let join = Callback::new(move |()| {
         busy.set(true);

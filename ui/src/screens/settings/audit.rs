@@ -30,14 +30,13 @@ use std::sync::Arc;
 
 texts! {
     TITLE: "审计", "Audit log";
-    FILTER: "按操作者、操作或对象筛选", "Filter by who, what or on what";
+    FILTER: "按操作者、操作、对象或结果筛选", "Filter by who, what, on what or outcome";
     AT: "时间", "Time";
     ACTOR: "操作者", "Who";
     ORIGIN: "来源", "From";
     ACTION: "操作", "Action";
     SUBJECT: "对象", "On what";
     OUTCOME: "结果", "Outcome";
-    OK: "成功", "done";
     EMPTY: "没有记录", "Nothing on record";
     EMPTY_TEXT: "每次修改以及被拒绝的尝试都会记录在这里，保留一年。", "Every change, and every refused try, is kept here for a year.";
 }
@@ -47,12 +46,13 @@ pub fn Audit() -> impl IntoView {
     view! { <Show when=|| may(Role::Admin) fallback=NotAllowed><List/></Show> }
 }
 
-/// `ok` in words; a refusal keeps its code, which can be searched for.
+/// In words; a refusal's code stands beside them, because the filter finds it.
 fn outcome(entry: &AuditEntry) -> String {
-    if entry.outcome == "ok" {
-        OK.get().to_owned()
+    let words = text::outcome(&entry.outcome, lang());
+    if entry.outcome == "ok" || words == entry.outcome {
+        words.to_owned()
     } else {
-        entry.outcome.clone()
+        format!("{words} · {}", entry.outcome)
     }
 }
 
@@ -100,7 +100,7 @@ fn List() -> impl IntoView {
         })
         .sort(|entry| SortKey::name(&entry.action)),
         Column::new("subject", SUBJECT, 200, |entry: &Arc<AuditEntry>| entry.subject.clone()).share(3),
-        Column::new("outcome", OUTCOME, 130, |entry: &Arc<AuditEntry>| outcome(entry)).view(|entry| {
+        Column::new("outcome", OUTCOME, 200, |entry: &Arc<AuditEntry>| outcome(entry)).view(|entry| {
             let good = entry.outcome == "ok";
             let (shape, tone) = if good { (Shape::Check, Tone::Good) } else { (Shape::Cross, Tone::Bad) };
             let entry = entry.clone();
