@@ -2,9 +2,9 @@
 
 use edgedeck_model::Lang;
 use edgedeck_model::time::{DAY, HOUR, MINUTE, SECOND};
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::Offset;
-use jiff::{Timestamp, ToSpan};
 
 /// A place on a time axis. `label` may have a second line with the date.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,16 +84,15 @@ fn short_ticks(from: i64, to: i64, step: i64, offset: Offset, lang: Lang) -> Vec
         if at >= from
             && let Some(time) = civil(at, offset)
         {
-            let clock = if step < MINUTE {
-                time.strftime("%H:%M:%S")
-            } else {
-                time.strftime("%H:%M")
-            };
+            let mut clock = format!("{:02}:{:02}", time.hour(), time.minute());
+            if step < MINUTE {
+                clock += &format!(":{:02}", time.second());
+            }
             let midnight = (at + shift).rem_euclid(DAY) == 0;
             let label = if ticks.is_empty() || midnight {
                 format!("{clock}\n{}", day(time.date(), lang))
             } else {
-                clock.to_string()
+                clock
             };
             ticks.push(TimeTick { at, label });
         }
@@ -148,7 +147,7 @@ impl Long {
     fn next(self, date: Date) -> Option<Date> {
         match self {
             Self::Days(days) => {
-                let next = date.checked_add(i64::from(days).days()).ok()?;
+                let next = days_after(date, days)?;
                 // Close to the end of a month there is room for the first of the next only.
                 let room = next.days_in_month() - next.day() + 1;
                 let restart = next.month() != date.month() || days > 1 && room * 2 <= days;
@@ -158,9 +157,12 @@ impl Long {
                     Some(next)
                 }
             }
-            Self::Weeks => date.checked_add(1.week()).ok(),
-            Self::Months(months) => date.checked_add(i64::from(months).months()).ok(),
-            Self::Years(years) => date.checked_add(i64::from(years).years()).ok(),
+            Self::Weeks => days_after(date, 7),
+            Self::Months(months) => {
+                let month = date.month() - 1 + months;
+                Date::new(date.year() + i16::from(month / 12), month % 12 + 1, 1).ok()
+            }
+            Self::Years(years) => Date::new(date.year() + years, 1, 1).ok(),
         }
     }
 
@@ -168,10 +170,25 @@ impl Long {
         match (self, lang) {
             (Self::Days(_) | Self::Weeks, _) => day(date, lang),
             (Self::Months(_), Lang::Zh) => format!("{}月", date.month()),
-            (Self::Months(_), Lang::En) => date.strftime("%b").to_string(),
+            (Self::Months(_), Lang::En) => month_name(date).to_owned(),
             (Self::Years(_), _) => year_text(date, lang),
         }
     }
+}
+
+/// Day by day: spans would bring far more code into the page than these few days need.
+fn days_after(date: Date, days: i8) -> Option<Date> {
+    (0..days).try_fold(date, |date, _| date.tomorrow().ok())
+}
+
+fn month_name(date: Date) -> &'static str {
+    const NAMES: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    NAMES
+        .get(date.month().unsigned_abs() as usize - 1)
+        .copied()
+        .unwrap_or_default()
 }
 
 fn year_text(date: Date, lang: Lang) -> String {
@@ -185,7 +202,7 @@ fn year_text(date: Date, lang: Lang) -> String {
 fn day(date: Date, lang: Lang) -> String {
     match lang {
         Lang::Zh => format!("{}月{}日", date.month(), date.day()),
-        Lang::En => date.strftime("%-d %b").to_string(),
+        Lang::En => format!("{} {}", date.day(), month_name(date)),
     }
 }
 
