@@ -110,6 +110,11 @@ impl Web {
         });
         let client = session(port, capabilities).await?;
         client.goto(address).await?;
+        // The size that was asked for is the window's; the page has less.
+        let missing = "return [outerWidth - innerWidth, outerHeight - innerHeight]";
+        let missing = client.execute(missing, Vec::new()).await?;
+        let (across, down): (u32, u32) = serde_json::from_value(missing)?;
+        client.set_window_size(width + across, height + down).await?;
         Ok(Self {
             client,
             window: false,

@@ -209,7 +209,17 @@ fn day(date: Date, lang: Lang) -> String {
 /// A point in time for a description, to the minute.
 pub(crate) fn moment(ms: i64, offset_s: i32) -> String {
     let offset = Offset::from_seconds(offset_s).unwrap_or(Offset::UTC);
-    civil(ms, offset).map_or_else(String::new, |time| time.strftime("%Y-%m-%d %H:%M").to_string())
+    let Some(time) = civil(ms, offset) else {
+        return String::new();
+    };
+    // Not with jiff's own formats: they would bring far more code into the page.
+    let (hour, minute) = (time.hour(), time.minute());
+    format!(
+        "{:04}-{:02}-{:02} {hour:02}:{minute:02}",
+        time.year(),
+        time.month(),
+        time.day()
+    )
 }
 
 #[cfg(test)]

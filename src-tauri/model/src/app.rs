@@ -255,14 +255,18 @@ fn check_resources(asked: &Resources, field: &dyn Fn(&str) -> String) -> Result<
     Ok(())
 }
 
+fn given(text: &str, field: &str) -> Result<(), Problem> {
+    if text.is_empty() {
+        return Err(Problem::invalid(field, "required"));
+    }
+    Ok(())
+}
+
 fn check_container(container: &Container, field: &dyn Fn(&str) -> String) -> Result<(), Problem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
     let image = &container.image;
-    if image.is_empty()
-        || image.len() > 512
-        || !image.chars().all(plain)
-        || !image.starts_with(|c: char| c.is_ascii_alphanumeric())
-    {
+    given(image, &field("image"))?;
+    if image.len() > 512 || !image.chars().all(plain) || !image.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return Err(Problem::invalid(&field("image"), "image-form"));
     }
     if container.command.len() > ENTRIES_MAX || container.command.iter().any(|c| c.len() > 4096 || c.contains('\0')) {
@@ -308,12 +312,14 @@ fn check_container(container: &Container, field: &dyn Fn(&str) -> String) -> Res
 }
 
 fn check_process(process: &Process, field: &dyn Fn(&str) -> String) -> Result<(), Problem> {
+    given(&process.package, &field("package"))?;
     if !is_package_hash(&process.package) {
         return Err(Problem::invalid(&field("package"), "package-hash"));
     }
     let program = &process.program;
+    given(program, &field("program"))?;
     let climbs = program.split('/').any(|part| matches!(part, ".." | "." | ""));
-    if program.is_empty() || program.len() > 1024 || climbs || program.contains('\0') {
+    if program.len() > 1024 || climbs || program.contains('\0') {
         return Err(Problem::invalid(&field("program"), "path-form"));
     }
     Ok(())

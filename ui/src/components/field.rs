@@ -31,11 +31,18 @@ pub fn Field(
 ) -> impl IntoView {
     let id = new_id("field");
     let note = format!("{id}-note");
+    // What nobody has typed into yet is not wrong: what it lacks is said quietly.
+    let typed = RwSignal::new(false);
+    let wrong = move || error.with(Option::is_some) && (typed.get() || value.with(|value| !value.is_empty()));
+    let take = move |text: String| {
+        typed.set(true);
+        value.set(text);
+    };
     let described = {
         let note = note.clone();
         move || (error.with(Option::is_some) || help.is_some()).then(|| note.clone())
     };
-    let invalid = move || error.with(Option::is_some).then_some("true");
+    let invalid = move || wrong().then_some("true");
     let input = if lines > 0 {
         view! {
             <textarea
@@ -48,7 +55,7 @@ pub fn Field(
                 disabled=move || disabled.get()
                 aria-invalid=invalid
                 aria-describedby=described
-                on:input:target=move |event| value.set(event.target().value())
+                on:input:target=move |event| take(event.target().value())
             ></textarea>
         }
         .into_any()
@@ -67,7 +74,7 @@ pub fn Field(
                 disabled=move || disabled.get()
                 aria-invalid=invalid
                 aria-describedby=described
-                on:input:target=move |event| value.set(event.target().value())
+                on:input:target=move |event| take(event.target().value())
             />
         }
         .into_any()
@@ -76,7 +83,7 @@ pub fn Field(
         <div class="field">
             <label for=id>{move || label.get()}</label>
             {input}
-            <p id=note class="field-note" class:field-error=move || error.with(Option::is_some)>
+            <p id=note class="field-note" class:field-error=wrong>
                 {move || error.get().or_else(|| help.map(|help| help.get()))}
             </p>
         </div>

@@ -299,27 +299,29 @@ fn JsonSide(editor: Editor) -> impl IntoView {
 #[component]
 fn Verdict(editor: Editor) -> impl IntoView {
     let restore = Callback::new(move |()| editor.replace(editor.spec_untracked()));
+    // In words, and whether it is wrong rather than not given yet.
     let words = move || {
         if let Some(problem) = editor.text_problem.get() {
             let what = match &problem.what {
                 Wrong::Form(words) => words.clone(),
                 Wrong::UnknownField(name) => UNKNOWN_FIELD.with(&[("name", name)]),
             };
-            return Some(AT_LINE.with(&[("line", &problem.line), ("what", &what)]));
+            return Some((AT_LINE.with(&[("line", &problem.line), ("what", &what)]), true));
         }
         if !editor.bad.with(BTreeSet::is_empty) {
-            return Some(BAD_FIELDS.get().to_owned());
+            return Some((BAD_FIELDS.get().to_owned(), true));
         }
         editor.problem.with(|problem| {
             let problem = problem.as_ref()?;
             let why = text::refusal(problem.fact("reason"), lang());
-            Some(PROBLEM.with(&[("field", &problem.fact("field")), ("why", &why)]))
+            let words = PROBLEM.with(&[("field", &problem.fact("field")), ("why", &why)]);
+            Some((words, problem.fact("reason") != "required"))
         })
     };
     view! {
         <div class="verdict" role="status" data-test="spec-problem" data-good=move || editor.is_good().to_string()>
             {move || match words() {
-                Some(words) => view! { <p class="field-error">{words}</p> }.into_any(),
+                Some((words, wrong)) => view! { <p class="field-note" class:field-error=wrong>{words}</p> }.into_any(),
                 None => view! { <p class="verdict-good">{icon(Icon::Check)} {GOOD.t()}</p> }.into_any(),
             }}
             <Show when=move || editor.text_problem.with(Option::is_some)>
@@ -356,11 +358,11 @@ mod tests {
         assert!(container_spec("nginx:1").check().is_ok());
         assert_eq!(
             container_spec("").check().map_err(|p| p.fact("reason").to_owned()),
-            Err("image-form".to_owned())
+            Err("required".to_owned())
         );
         assert_eq!(
             process_spec().check().map_err(|p| p.fact("reason").to_owned()),
-            Err("package-hash".to_owned())
+            Err("required".to_owned())
         );
     }
 }

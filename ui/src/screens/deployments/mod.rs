@@ -133,7 +133,7 @@ pub fn Deployments() -> impl IntoView {
             .view(|row| view! { <a href=format!("/deployments/{}", row.id)>{row.name.clone()}</a> })
             .sort(|row| SortKey::name(&row.name))
             .share(2),
-        Column::new("app", APP, 100, |row: &Arc<Deployment>| {
+        Column::new("app", APP, 150, |row: &Arc<Deployment>| {
             store().apps.track();
             lab(|lab| app_name(lab, row.app))
         })

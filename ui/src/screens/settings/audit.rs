@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 texts! {
     TITLE: "审计", "Audit log";
-    FILTER: "按操作者、操作、对象或结果筛选", "Filter by who, what, on what or outcome";
+    FILTER: "按操作者、操作、对象或结果筛选", "Filter by who, what or outcome";
     AT: "时间", "Time";
     ACTOR: "操作者", "Who";
     ORIGIN: "来源", "From";
@@ -99,8 +99,8 @@ fn List() -> impl IntoView {
             if words == entry.action { entry.action.clone() } else { format!("{words} · {}", entry.action) }
         })
         .sort(|entry| SortKey::name(&entry.action)),
-        Column::new("subject", SUBJECT, 200, |entry: &Arc<AuditEntry>| entry.subject.clone()).share(3),
-        Column::new("outcome", OUTCOME, 200, |entry: &Arc<AuditEntry>| outcome(entry)).view(|entry| {
+        Column::new("subject", SUBJECT, 150, |entry: &Arc<AuditEntry>| entry.subject.clone()).share(3),
+        Column::new("outcome", OUTCOME, 180, |entry: &Arc<AuditEntry>| outcome(entry)).view(|entry| {
             let good = entry.outcome == "ok";
             let (shape, tone) = if good { (Shape::Check, Tone::Good) } else { (Shape::Cross, Tone::Bad) };
             let entry = entry.clone();

@@ -44,7 +44,7 @@ texts! {
     DELETE_TITLE: "删除用户 {name}？", "Delete the user {name}?";
     DELETE_TEXT: "该用户的所有会话会立即结束。审计记录保留。", "All sessions of the user end at once. The audit log stays.";
     DELETED: "已删除用户 {name}", "Deleted the user {name}";
-    YOU: "（您）", "(you)";
+    YOU: "（您）", " (you)";
     EMPTY: "没有用户", "No users";
     EMPTY_TEXT: "桌面窗口不需要登录；要从浏览器访问，请创建用户。", "The desktop window needs no sign-in; to use a browser, make a user.";
 }
@@ -85,7 +85,7 @@ fn List() -> impl IntoView {
     let columns = vec![
         Column::new("name", NAME, 180, move |user: &Arc<User>| {
             if is_me(user) {
-                format!("{} {}", user.name, YOU.get())
+                format!("{}{}", user.name, YOU.get())
             } else {
                 user.name.clone()
             }
