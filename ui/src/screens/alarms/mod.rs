@@ -222,7 +222,7 @@ pub fn Alarms() -> impl IntoView {
         Column::new("kind", KIND, 120, |alarm: &Arc<Alarm>| text::alarm_kind(alarm.kind, lang()).to_owned())
             .sort(|alarm| SortKey::name(kind_key(alarm.kind)))
             .hidden(),
-        Column::new("state", STATE, 110, |alarm: &Arc<Alarm>| state_word(alarm)),
+        Column::new("state", STATE, 140, |alarm: &Arc<Alarm>| state_word(alarm)),
         Column::new("raised", RAISED, 120, |alarm: &Arc<Alarm>| format::moment(alarm.raised_at))
             .view(|alarm| {
                 let at = alarm.raised_at;
