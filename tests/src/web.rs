@@ -70,7 +70,7 @@ fn display(width: u32, height: u32) -> Result<(Process, String)> {
     let process = Process::start(&mut command).context("Xvfb; `cargo xtask test` installs it")?;
     drop(command);
     let (mut number, mut byte) = (String::new(), [0]);
-    while reader.read(&mut byte)? == 1 && byte != [b'\n'] {
+    while reader.read(&mut byte)? == 1 && byte != *b"\n" {
         number.push(byte[0].into());
     }
     Ok((process, format!(":{number}")))

@@ -80,7 +80,7 @@ pub fn show_status(app: &AppHandle, text: String, attention: bool) {
 /// The icon as the tray wants it: ARGB instead of RGBA.
 fn argb(image: &tauri::image::Image<'_>) -> Icon {
     let mut data = image.rgba().to_vec();
-    for pixel in data.chunks_exact_mut(4) {
+    for pixel in data.as_chunks_mut::<4>().0 {
         pixel.rotate_right(1);
     }
     Icon {

@@ -162,7 +162,7 @@ impl Document {
                     .ok_or_else(|| wrong(format!("{method} {path} has no operationId")))?;
                 let origin = origin_of(operation, Origin::Documented);
                 rules.extend(rules_of(operation, owner, origin));
-                errors.extend(errors_of(operation, owner, origin).map_err(&wrong)?);
+                errors.extend(errors_of(operation, owner, origin).map_err(wrong)?);
                 let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
                     .map_err(|error| wrong(format!("{path}: {error}")))?;
                 for name in documented_names(operation, owner) {
