@@ -152,6 +152,8 @@ async fn furnish(engine: &Edgedeckd, console: &Console, nodes: u32) -> Result<(P
     tokio::time::sleep(Duration::from_secs(65)).await;
     let details = vec![
         (format!("nodes/{first}"), "node".to_owned()),
+        (format!("nodes/{first}?tab=charts"), "node-charts".to_owned()),
+        (format!("nodes/{first}?tab=events"), "node-events".to_owned()),
         (format!("groups/{}", group.id), "group".to_owned()),
         (format!("apps/{}", app.id), "app".to_owned()),
         (format!("deployments/{}", deployment.id), "deployment".to_owned()),
