@@ -11,8 +11,10 @@ use std::cell::Cell;
 
 /// Milliseconds the engine may wait for a change.
 const WAIT: u32 = 20_000;
-/// Shortest time between two answers: a busy lab is drawn a few times a second, not hundreds.
+/// Shortest time between two answers: a busy lab is drawn a few times a second, not hundreds, and once where nothing
+/// but figures moves.
 const GAP: u32 = 200;
+const GAP_OF_FIGURES: u32 = 800;
 const LONGEST_PAUSE: u32 = 15;
 
 thread_local! {
@@ -45,6 +47,7 @@ async fn follow(generation: u32) {
                 failures = 0;
                 ui.trouble.set(None);
                 let told = feed.now.0;
+                let gap = if feed.changes.is_empty() { GAP_OF_FIGURES } else { GAP };
                 store::apply(feed);
                 // The lag that people see: from the engine's word to the picture.
                 browser::next_frame(100).await;
@@ -52,7 +55,7 @@ async fn follow(generation: u32) {
                     browser::mark("lab-drawn");
                 }
                 ui.link.set(Link::Live(lag.measure(told, browser::now_ms())));
-                browser::sleep(GAP).await;
+                browser::sleep(gap).await;
             }
             Err(problem) if problem.code == Code::Unauthenticated => return,
             Err(problem) => {

@@ -62,6 +62,8 @@ pub fn StatusLine() -> impl IntoView {
     };
     let lag = move || {
         if let Link::Live(ms) = link.get() {
+            // In tenths of a second: a figure that flickers has the whole window drawn again.
+            let ms = (ms / 100.0).round() * 100.0;
             Some(LAG.with(&[("ms", &format::number(ms, 0))]))
         } else {
             None

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// EdgeDeck without the window · 无窗口的 EdgeDeck
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "edgedeckd", version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
