@@ -1,16 +1,25 @@
 //! What tests of the running lab do again and again: deploy, and wait for what becomes of it.
 
-use crate::{client::Console, wait::until};
+use crate::{
+    client::Console,
+    programs::{Edgedeckd, Process, program},
+    wait::until,
+};
 use anyhow::{Context, Result};
 use edgedeck_model::{
-    DeploymentId, PlacementId,
+    DeploymentId, NodeId, PlacementId,
     alarm::AlarmKind,
-    api::{self, AlarmQuery, ById, LogQuery, NewAppBody, NodeQuery},
+    api::{self, AlarmQuery, ById, LogQuery, ManageBody, NewAppBody, NewJoinTokenBody, NodeQuery},
     app::{Container, Part, Resources, Restart, Run, Spec},
     deployment::{NewDeployment, Placement, Target},
+    join::JoinTokenKind,
     node::{Node, NodeState},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 /// Long enough for images, restarts and silence.
 pub const LONG: Duration = Duration::from_secs(90);
@@ -36,6 +45,58 @@ pub async fn node_in(console: &Console, state: NodeState) -> Result<Node> {
         Ok(node(console).await?.filter(|node| node.state == state))
     })
     .await
+}
+
+/// Lets a simulated fleet join, and waits until all of it is linked; `more` are further arguments of `edgedeckd lab`.
+///
+/// # Errors
+/// When the engine refuses or it takes too long.
+pub async fn simulated_fleet(engine: &Edgedeckd, console: &Console, nodes: u32, more: &[&str]) -> Result<Process> {
+    let kind = JoinTokenKind::Lab;
+    let token = console
+        .call::<api::CreateJoinToken>((), (), NewJoinTokenBody { kind })
+        .await?;
+    let mut command = Command::new(program("edgedeckd")?);
+    command
+        .args(["lab", "--nodes", &nodes.to_string()])
+        .args(["--engine", &engine.agents_url()])
+        .args(["--token", &token.secret, "--ca-hash", &token.ca_hash])
+        .args(more)
+        // The nodes' keys go with the lab.
+        .env("XDG_DATA_HOME", engine.data.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let fleet = Process::start(&mut command)?;
+    until("the whole fleet", Duration::from_secs(300), async || {
+        Ok((console.call::<api::GetStatus>((), (), ()).await?.connected >= nodes).then_some(()))
+    })
+    .await?;
+    Ok(fleet)
+}
+
+/// Manages the nodes that wait for it but for `left` of them, and says which.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn manage_all_but(console: &Console, left: usize) -> Result<Vec<NodeId>> {
+    let mut managed = Vec::new();
+    loop {
+        let query = NodeQuery {
+            managed: Some(false),
+            limit: api::PAGE_MAX,
+            ..NodeQuery::default()
+        };
+        let page = console.call::<api::ListNodes>((), query, ()).await?;
+        if page.items.len() <= left {
+            return Ok(managed);
+        }
+        for row in page.items.iter().skip(left) {
+            console
+                .call::<api::ManageNode>(ById { id: row.id }, (), ManageBody::default())
+                .await?;
+            managed.push(row.id);
+        }
+    }
 }
 
 /// Waits for a deployment's first placement to be as asked.

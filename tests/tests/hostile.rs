@@ -122,8 +122,7 @@ async fn an_agent_that_floods_harms_nobody_else() -> Result<()> {
     let node = node_in(&console, NodeState::Online).await?;
     let before = resident(engine.id())?;
     let begun = Instant::now();
-    let flood = rounds(1_200, 10_000) as u64;
-    for number in 0..flood {
+    for number in 0..rounds(1_200, 10_000) as u64 {
         // Figures that say nothing sensible, of times from the epoch to far ahead.
         let at = Time(now.0.wrapping_mul(i64::try_from(number % 5)?) / 2);
         let values = (0..50)

@@ -1,4 +1,6 @@
 //! Ticks of a time axis where a calendar has them: full minutes, hours, midnights, Mondays, firsts of a month.
+//!
+//! Without jiff's spans and formats: they would bring far more code into the page than these few need.
 
 use edgedeck_model::Lang;
 use edgedeck_model::time::{DAY, HOUR, MINUTE, SECOND};
@@ -84,7 +86,7 @@ fn short_ticks(from: i64, to: i64, step: i64, offset: Offset, lang: Lang) -> Vec
         if at >= from
             && let Some(time) = civil(at, offset)
         {
-            let mut clock = format!("{:02}:{:02}", time.hour(), time.minute());
+            let mut clock = clock(time);
             if step < MINUTE {
                 clock += &format!(":{:02}", time.second());
             }
@@ -176,7 +178,10 @@ impl Long {
     }
 }
 
-/// Day by day: spans would bring far more code into the page than these few days need.
+fn clock(time: DateTime) -> String {
+    format!("{:02}:{:02}", time.hour(), time.minute())
+}
+
 fn days_after(date: Date, days: i8) -> Option<Date> {
     (0..days).try_fold(date, |date, _| date.tomorrow().ok())
 }
@@ -212,14 +217,8 @@ pub(crate) fn moment(ms: i64, offset_s: i32) -> String {
     let Some(time) = civil(ms, offset) else {
         return String::new();
     };
-    // Not with jiff's own formats: they would bring far more code into the page.
-    let (hour, minute) = (time.hour(), time.minute());
-    format!(
-        "{:04}-{:02}-{:02} {hour:02}:{minute:02}",
-        time.year(),
-        time.month(),
-        time.day()
-    )
+    let (year, month, day) = (time.year(), time.month(), time.day());
+    format!("{year:04}-{month:02}-{day:02} {}", clock(time))
 }
 
 #[cfg(test)]

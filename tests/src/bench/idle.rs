@@ -11,15 +11,6 @@ pub async fn run() -> Result<Vec<Figure>> {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let share = process::share_of_a_core(&[engine.id()], Duration::from_secs(30)).await?;
     let memory = process::pss(engine.id())?;
-    let figure = |figure, unit, most: f64| Figure {
-        bench: "idle",
-        case: "engine, empty lab".to_owned(),
-        figure,
-        unit,
-        baseline: None,
-        ratio: None,
-        target: format!("<= {most}"),
-        met: figure <= most,
-    };
+    let figure = |figure, unit, most| Figure::at_most("idle", "engine, empty lab".to_owned(), figure, unit, most);
     Ok(vec![figure(memory, "MiB PSS", 30.0), figure(share, "% of a core", 0.5)])
 }

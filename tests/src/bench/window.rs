@@ -1,14 +1,13 @@
 //! `window`: how soon the window shows a live lab, and what it costs then.
 
-use super::{Figure, fleet, process};
+use super::{Figure, process};
 use crate::{
-    client::Console,
+    lab,
     programs::Edgedeckd,
     wait::{USUAL, until},
     web::Web,
 };
 use anyhow::{Context, Result};
-use edgedeck_model::api::{self, ById, ManageBody, NodeQuery};
 use std::time::Duration;
 
 const NODES: u32 = 1_000;
@@ -17,29 +16,11 @@ const NODES: u32 = 1_000;
 const DRAWN: &str = "const mark = performance.getEntriesByName('lab-drawn')[0]; \
                      return mark ? performance.timeOrigin + mark.startTime : null";
 
-async fn manage_all(console: &Console) -> Result<()> {
-    loop {
-        let waiting = NodeQuery {
-            managed: Some(false),
-            ..NodeQuery::default()
-        };
-        let page = console.call::<api::ListNodes>((), waiting, ()).await?;
-        if page.items.is_empty() {
-            return Ok(());
-        }
-        for row in page.items {
-            console
-                .call::<api::ManageNode>(ById { id: row.id }, (), ManageBody::default())
-                .await?;
-        }
-    }
-}
-
 pub async fn run() -> Result<Vec<Figure>> {
     let mut engine = Edgedeckd::start().await?;
-    let (_lab, _seconds) = fleet::join(&engine, NODES).await?;
     let console = engine.console().await?;
-    manage_all(&console).await?;
+    let _fleet = lab::simulated_fleet(&engine, &console, NODES, &["--steady"]).await?;
+    lab::manage_all_but(&console, 0).await?;
     let agents = engine.listeners.get("agents").copied().context("agents")?;
     // From here on the window's own engine has the lab.
     engine.stop()?;
@@ -73,15 +54,8 @@ pub async fn run() -> Result<Vec<Figure>> {
         .sum::<Result<f64>>()?;
     web.close().await?;
 
-    let figure = |what: &str, figure, unit, most: f64| Figure {
-        bench: "window",
-        case: format!("{NODES} nodes, {what}"),
-        figure,
-        unit,
-        baseline: None,
-        ratio: None,
-        target: format!("<= {most}"),
-        met: figure <= most,
+    let figure = |what: &str, figure, unit, most| {
+        Figure::at_most("window", format!("{NODES} nodes, {what}"), figure, unit, most)
     };
     Ok(vec![
         figure("start to a picture of the lab", start, "ms", 600.0),

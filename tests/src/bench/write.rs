@@ -124,16 +124,8 @@ pub async fn run() -> Result<Vec<Figure>> {
         target: target.to_owned(),
         met,
     };
-    let tail = Figure {
-        bench: "write",
-        case: "64 clients over HTTPS, this disk, p99".to_owned(),
-        figure: here.p99,
-        unit: "ms",
-        baseline: None,
-        ratio: None,
-        target: "<= 20".to_owned(),
-        met: here.p99 <= 20.0,
-    };
+    let tail_case = "64 clients over HTTPS, this disk, p99".to_owned();
+    let tail = Figure::at_most("write", tail_case, here.p99, "ms", 20.0);
     Ok(vec![
         rate("this disk", &here, ">= 8000", here.rate >= 8_000.0),
         tail,

@@ -3,19 +3,17 @@
 
 use anyhow::{Context, Result};
 use edgedeck_model::{
-    api::{self, ById, GroupBody, ManageBody, NewAppBody, NewJoinTokenBody, NodeQuery, NodesBody},
+    api::{self, ById, GroupBody, NewAppBody, NodesBody},
     deployment::{NewDeployment, Target},
-    join::JoinTokenKind,
 };
 use edgedeck_tests::{
     client::Console,
-    programs::{Edgedeckd, Process, program},
-    wait::until,
+    lab,
+    programs::{Edgedeckd, Process},
     web::Web,
 };
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -71,55 +69,8 @@ async fn shoot(engine: &Edgedeckd, folder: &Path, size: (u32, u32), details: &[(
 
 /// Lets nodes join, manages all but a few, and deploys something, so that the screens have what to show.
 async fn furnish(engine: &Edgedeckd, console: &Console, nodes: u32) -> Result<(Process, Vec<(String, String)>)> {
-    let token = console
-        .call::<api::CreateJoinToken>(
-            (),
-            (),
-            NewJoinTokenBody {
-                kind: JoinTokenKind::Lab,
-            },
-        )
-        .await?;
-    let mut command = Command::new(program("edgedeckd")?);
-    command
-        .args([
-            "lab",
-            "--engine",
-            &engine.agents_url(),
-            "--token",
-            &token.secret,
-            "--ca-hash",
-            &token.ca_hash,
-        ])
-        .args(["--nodes", &nodes.to_string()])
-        // The nodes' keys go with the lab.
-        .env("XDG_DATA_HOME", engine.data.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let lab = Process::start(&mut command)?;
-    until("the whole fleet", Duration::from_secs(300), async || {
-        Ok((console.call::<api::GetStatus>((), (), ()).await?.connected >= nodes).then_some(()))
-    })
-    .await?;
-    let mut managed = Vec::new();
-    loop {
-        let query = NodeQuery {
-            managed: Some(false),
-            limit: api::PAGE_MAX,
-            ..NodeQuery::default()
-        };
-        let page = console.call::<api::ListNodes>((), query, ()).await?;
-        let wait = (nodes / 100).max(1) as usize;
-        if page.items.len() <= wait {
-            break;
-        }
-        for row in page.items.iter().skip(wait) {
-            console
-                .call::<api::ManageNode>(ById { id: row.id }, (), ManageBody::default())
-                .await?;
-            managed.push(row.id);
-        }
-    }
+    let lab = lab::simulated_fleet(engine, console, nodes, &[]).await?;
+    let managed = lab::manage_all_but(console, (nodes / 100).max(1) as usize).await?;
     let body = GroupBody {
         name: "质检产线 A".to_owned(),
         description: "视觉质检".to_owned(),

@@ -8,7 +8,7 @@ use crate::{
     components::{Button, Choice, Confirm, CopyBox, ErrorBox, Icon, Kind, Skeleton, toast},
     format,
     i18n::Text,
-    load::{Loaded, load},
+    load::{Load, Loaded, load},
     screens::nodes::{
         actions::{Doing, NodeActions},
         waiting::Waiting,
@@ -18,7 +18,7 @@ use crate::{
 };
 use edgedeck_model::{
     JoinTokenId, Problem,
-    api::{ById, CreateJoinToken, GetStatus, JoinHere, ListJoinTokens, NewJoinTokenBody, RevokeJoinToken},
+    api::{ById, CreateJoinToken, GetStatus, JoinHere, ListJoinTokens, NewJoinTokenBody, RevokeJoinToken, Status},
     join::{JoinTokenKind, NewJoinToken},
     user::Role,
 };
@@ -92,6 +92,12 @@ pub fn Join() -> impl IntoView {
     }
 }
 
+/// Whether who looks may join the engine's own machine, and it can.
+pub fn can_join_here(status: Load<Status>) -> bool {
+    let is_possible = |status: &Loaded<Status>| status.ready().is_some_and(|status| status.can_join_here);
+    may(Role::Admin) && status.state.with(is_possible)
+}
+
 /// Joins the engine's own machine; there while that is not a node.
 #[component]
 fn JoinHereButton() -> impl IntoView {
@@ -100,12 +106,6 @@ fn JoinHereButton() -> impl IntoView {
         api::call::<GetStatus>((), &(), &())
     });
     let busy = RwSignal::new(false);
-    let can = move || {
-        may(Role::Admin)
-            && status
-                .state
-                .with(|status| status.ready().is_some_and(|status| status.can_join_here))
-    };
     let press = Callback::new(move |()| {
         busy.set(true);
         leptos::task::spawn_local(async move {
@@ -118,7 +118,7 @@ fn JoinHereButton() -> impl IntoView {
         });
     });
     view! {
-        <Show when=can>
+        <Show when=move || can_join_here(status)>
             <Button label=HERE hint=HERE_TEXT sign=Icon::Plus busy=busy press=press test="join-here"/>
         </Show>
     }

@@ -7,6 +7,7 @@ use crate::{
     components::{Button, EmptyState, ErrorBox, Icon, Kind, icon, toast},
     i18n::Text,
     load::load,
+    screens::join::can_join_here,
     state::may,
     texts,
 };
@@ -31,12 +32,7 @@ texts! {
 pub fn FirstSteps() -> impl IntoView {
     let (busy, problem) = (RwSignal::new(false), RwSignal::new(None::<Problem>));
     let status = load(|| api::call::<GetStatus>((), &(), &()));
-    let can_join_here = move || {
-        may(Role::Admin)
-            && status
-                .state
-                .with(|status| status.ready().is_some_and(|status| status.can_join_here))
-    };
+    let can_join_here = move || can_join_here(status);
     let join = Callback::new(move |()| {
         busy.set(true);
         problem.set(None);

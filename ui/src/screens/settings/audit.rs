@@ -46,13 +46,21 @@ pub fn Audit() -> impl IntoView {
     view! { <Show when=|| may(Role::Admin) fallback=NotAllowed><List/></Show> }
 }
 
-/// In words; a refusal's code stands beside them, because the filter finds it.
+/// Words, and beside them the key, which is what the filter finds.
+fn with_key(words: &str, key: &str) -> String {
+    if words == key {
+        key.to_owned()
+    } else {
+        format!("{words} · {key}")
+    }
+}
+
 fn outcome(entry: &AuditEntry) -> String {
     let words = text::outcome(&entry.outcome, lang());
-    if entry.outcome == "ok" || words == entry.outcome {
+    if entry.outcome == "ok" {
         words.to_owned()
     } else {
-        format!("{words} · {}", entry.outcome)
+        with_key(words, &entry.outcome)
     }
 }
 
@@ -93,10 +101,8 @@ fn List() -> impl IntoView {
             .sort(|entry| SortKey::number(Some(entry.at.0 as f64)))
             .share(0),
         Column::new("actor", ACTOR, 130, |entry: &Arc<AuditEntry>| entry.actor.clone()).sort(|entry| SortKey::name(&entry.actor)),
-        // The key beside the words is what the filter finds.
         Column::new("action", ACTION, 220, |entry: &Arc<AuditEntry>| {
-            let words = text::action(&entry.action, lang());
-            if words == entry.action { entry.action.clone() } else { format!("{words} · {}", entry.action) }
+            with_key(text::action(&entry.action, lang()), &entry.action)
         })
         .sort(|entry| SortKey::name(&entry.action)),
         Column::new("subject", SUBJECT, 150, |entry: &Arc<AuditEntry>| entry.subject.clone()).share(3),
