@@ -1,8 +1,10 @@
 //! What crosses crates: contract conformance, end to end, faults, benches.
 
+pub mod authority;
 pub mod bench;
 pub mod client;
 pub mod contract;
+pub mod curl;
 pub mod disk;
 pub mod docker;
 pub mod host;

@@ -109,7 +109,10 @@ async fn a_database_that_cannot_be_used_is_said_and_left_alone() -> Result<()> {
     drop(engine);
 
     let database = data.join("edgedeck.db");
-    rusqlite::Connection::open(&database)?.pragma_update(None, "user_version", 1_000)?;
+    let connection = rusqlite::Connection::open(&database)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    connection.pragma_update(None, "user_version", 1_000)?;
+    drop(connection);
     let newer = edgedeck_tests::wait::until("free data folder", edgedeck_tests::wait::USUAL, async || {
         Ok(match open(&data).await.err() {
             Some(OpenError::InUse { .. }) => None,
@@ -118,7 +121,7 @@ async fn a_database_that_cannot_be_used_is_said_and_left_alone() -> Result<()> {
     });
     let newer = newer.await?.context("a newer database was opened")?;
     assert!(newer.to_string().contains("version 1000"), "{newer}");
-    rusqlite::Connection::open(&database)?.pragma_update(None, "user_version", 1)?;
+    rusqlite::Connection::open(&database)?.pragma_update(None, "user_version", version)?;
 
     let holder = rusqlite::Connection::open(&database)?;
     holder.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE")?;

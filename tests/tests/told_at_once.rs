@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use edgedeck_model::api::{self, NewClientCertificateBody, NewJoinTokenBody};
 use edgedeck_tests::{
+    curl::Curl,
     docker::PrivateDocker,
     notifications::Desktop,
     programs::{Edgedeckd, program},
@@ -12,31 +13,6 @@ use edgedeck_tests::{
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::Command, time::Instant};
 use tempfile::TempDir;
-
-/// `curl`, as an integrator's script calls it, with the client certificate that the console made.
-struct Curl {
-    folder: TempDir,
-    base: String,
-}
-
-impl Curl {
-    fn call(&self, arguments: &[&str], path: &str) -> Result<Value> {
-        let file = |name: &str| self.folder.path().join(name);
-        let output = Command::new("curl")
-            .args(["--silent", "--show-error", "--cacert"])
-            .arg(file("ca.pem"))
-            .arg("--cert")
-            .arg(file("client.pem"))
-            .arg("--key")
-            .arg(file("client.key"))
-            .args(arguments)
-            .arg(format!("{}{path}", self.base))
-            .output()
-            .context("curl; `cargo xtask test` installs it")?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout)?)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_curl_manages_moves_on_the_open_page() -> Result<()> {
@@ -66,19 +42,13 @@ async fn a_node_that_curl_manages_moves_on_the_open_page() -> Result<()> {
     let made = console
         .call::<api::CreateClientCertificate>((), (), NewClientCertificateBody { name })
         .await?;
-    let folder = TempDir::new()?;
-    for (name, pem) in [
-        ("ca.pem", &made.ca_pem),
-        ("client.pem", &made.certificate_pem),
-        ("client.key", &made.key_pem),
-    ] {
-        std::fs::write(folder.path().join(name), pem)?;
-    }
     let mef = engine.listeners.get("mef").context("a MEF listener")?;
-    let curl = Curl {
-        folder,
-        base: format!("https://{mef}"),
-    };
+    let curl = Curl::new(
+        format!("https://{mef}"),
+        &made.ca_pem,
+        &made.certificate_pem,
+        &made.key_pem,
+    )?;
     let listed = curl.call(&[], "/edgemanager/v1/node/list/unmanaged?pageNum=1&pageSize=20")?;
     let node = listed.pointer("/data/nodes/0/id").context("the waiting node")?.clone();
     web.client.execute("window.unreloaded = true", Vec::new()).await?;

@@ -483,11 +483,18 @@ fn lasting(facts: &Facts) -> Facts {
 impl Engine {
     async fn take_facts(&self, node: NodeId, mut facts: Facts, boot_id: &str) -> Result<()> {
         tame_facts(&mut facts);
-        let fixed = lasting(&facts);
-        let trouble = facts.npu_problem.clone().or_else(|| facts.runtime_problem.clone());
+        let stored = self.store_facts(node, &facts, boot_id).await;
+        // Last, so that nobody is shown what deployments are not judged by yet.
         if let Some(presence) = self.hub.nodes.lock().get_mut(&node) {
             presence.facts = Some(facts);
         }
+        stored
+    }
+
+    /// Writes down what lasts of a node's facts, and the state that they put it into, if either has changed.
+    async fn store_facts(&self, node: NodeId, facts: &Facts, boot_id: &str) -> Result<()> {
+        let fixed = lasting(facts);
+        let trouble = facts.npu_problem.clone().or_else(|| facts.runtime_problem.clone());
         let state = if trouble.is_some() {
             NodeState::Degraded
         } else {

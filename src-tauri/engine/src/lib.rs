@@ -40,7 +40,7 @@ pub use hub::{OFFLINE_AFTER, Session, SessionError};
 pub use identity::{Identified, SignedIn};
 pub use open::{OpenError, Options};
 pub use packages::PackageUpload;
-pub use pki::{CLIENT_URI, NODE_URI, Pki, ServerCertificate, key_hash};
+pub use pki::{CLIENT_URI, ClientTrust, NODE_URI, Pki, Revoked, ServerCertificate, key_hash};
 pub use seal::random_hex;
 pub use store::{Effect, Store, Tx, WriteStats};
 pub use telemetry::{Figure, Health};
@@ -62,6 +62,7 @@ pub struct Engine {
     hub: hub::Hub,
     telemetry: telemetry::Telemetry,
     identity: identity::Identity,
+    clients: pki::Clients,
     alarms: alarms::Active,
     /// Addresses that agents are told, in order.
     addresses: RwLock<Vec<String>>,

@@ -2,7 +2,7 @@
 
 use crate::{
     Clock, Engine, alarms, backup, hub, identity,
-    pki::{Pki, PkiError},
+    pki::{Clients, Pki, PkiError},
     seal::{Seal, SealError},
     settings,
     store::{self, Effect, Store},
@@ -109,6 +109,7 @@ impl Engine {
         let (store, effects) = Store::open(&data.join("edgedeck.db"), clock.clone())?;
         let seal = Seal::open(&data.join("secret.key"))?;
         let pki = Pki::open(&store, &seal, &clock, &hosts).await?;
+        let clients = Clients::open(&store, &pki)?;
         let settings = settings::load(&store)?;
         let identity = identity::Identity::open(&store)?;
         let alarms = alarms::Active::open(&store)?;
@@ -125,6 +126,7 @@ impl Engine {
             data,
             hub,
             identity,
+            clients,
             alarms,
             addresses: RwLock::new(addresses),
             _lock: lock,

@@ -1,20 +1,23 @@
 //! A TLS listener that serves a router, telling it who is on the other end.
 
-use crate::limit::{Rate, RateLimit};
+use crate::{
+    limit::{Rate, RateLimit},
+    tls::{Guard, Issuer, Tls},
+};
 use axum::Router;
-use edgedeck_engine::{Actor, Engine};
+use edgedeck_engine::{Actor, ClientTrust, Engine};
 use edgedeck_model::{Code, Problem, user::Role};
 use hyper::{Request, body::Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use std::{
-    io,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -42,10 +45,11 @@ pub struct PeerCertificate {
     pub uris: Vec<String>,
     /// SHA-256 of the public key, in hex.
     pub key_hash: String,
+    pub issuer: Issuer,
 }
 
 impl PeerCertificate {
-    fn parse(der: &[u8]) -> Option<Self> {
+    fn parse(der: &[u8], issuer: Issuer) -> Option<Self> {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
         let names = certificate.subject_alternative_name().ok().flatten();
         let uris = names
@@ -64,6 +68,7 @@ impl PeerCertificate {
             name: name.unwrap_or_default().to_owned(),
             uris: uris.collect(),
             key_hash: edgedeck_engine::key_hash(&certificate.public_key().subject_public_key.data),
+            issuer,
         })
     }
 }
@@ -90,9 +95,8 @@ impl Refusals {
         }
     }
 
-    async fn tell(&self, address: SocketAddr, error: &io::Error) {
-        let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-        let Some(rustls::Error::InvalidCertificate(why)) = tls else {
+    async fn tell(&self, address: SocketAddr, error: &rustls::Error) {
+        let rustls::Error::InvalidCertificate(why) = error else {
             return;
         };
         let Some(_place) = self.rate.take(address.ip(), Instant::now()) else {
@@ -113,14 +117,7 @@ impl Refusals {
 }
 
 /// Serves `router` until `stop`, then lets open requests end.
-pub async fn serve(
-    listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
-    router: Router,
-    refusals: Arc<Refusals>,
-    stop: CancellationToken,
-) {
-    let acceptor = TlsAcceptor::from(tls);
+pub async fn serve(listener: TcpListener, tls: Tls, router: Router, refusals: Arc<Refusals>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
@@ -138,10 +135,10 @@ pub async fn serve(
             },
             () = stop.cancelled() => return,
         };
-        let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+        let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
         let refusals = refusals.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection(stream, address, acceptor, router, &refusals, stop).await {
+            if let Err(error) = connection(stream, address, tls, router, &refusals, stop).await {
                 tracing::debug!(%address, %error, "a connection ended");
             }
             drop(place);
@@ -149,25 +146,73 @@ pub async fn serve(
     }
 }
 
+/// The certificate of an open connection, judged anew whenever what the lab trusts changes.
+struct Watch {
+    guard: Option<(watch::Receiver<Arc<ClientTrust>>, Arc<Guard>)>,
+    chain: Vec<CertificateDer<'static>>,
+}
+
+impl Watch {
+    fn judge(&self) -> Result<Issuer, rustls::Error> {
+        match &self.guard {
+            Some((_, guard)) => guard.judge(&self.chain, UnixTime::now()),
+            None => Ok(Issuer::Lab),
+        }
+    }
+
+    /// Returns when the certificate is not good any more, and why.
+    async fn revoked(&mut self) -> rustls::Error {
+        loop {
+            let changed = match &mut self.guard {
+                Some((changes, _)) => changes.changed().await.is_ok(),
+                None => false,
+            };
+            if !changed {
+                std::future::pending::<()>().await;
+            }
+            if let Err(error) = self.judge() {
+                return error;
+            }
+        }
+    }
+}
+
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
-    acceptor: TlsAcceptor,
+    tls: Tls,
     router: Router,
     refusals: &Refusals,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
-    let stream = match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await? {
+    let accepted = TlsAcceptor::from(tls.config).accept(stream);
+    let stream = match tokio::time::timeout(HANDSHAKE_TIME, accepted).await? {
         Ok(stream) => stream,
+        Err(error) => {
+            if let Some(why) = error.get_ref().and_then(|error| error.downcast_ref()) {
+                refusals.tell(address, why).await;
+            }
+            return Err(error.into());
+        }
+    };
+    let chain: Vec<_> = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+    let mut watch = Watch {
+        guard: tls.guard.map(|guard| (guard.changes(), guard)),
+        chain,
+    };
+    // A resumed session brings its certificate along unjudged.
+    let issuer = match watch.judge() {
+        Ok(issuer) => issuer,
         Err(error) => {
             refusals.tell(address, &error).await;
             return Err(error.into());
         }
     };
-    let certificates = stream.get_ref().1.peer_certificates();
-    let certificate = certificates
-        .and_then(|chain| PeerCertificate::parse(chain.first()?))
+    let certificate = watch
+        .chain
+        .first()
+        .and_then(|leaf| PeerCertificate::parse(leaf, issuer))
         .map(Arc::new);
     let peer = Peer { address, certificate };
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -186,6 +231,10 @@ async fn connection(
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             Ok(tokio::time::timeout(Duration::from_secs(2), connection).await.unwrap_or(Ok(()))?)
+        }
+        error = watch.revoked() => {
+            refusals.tell(address, &error).await;
+            Err(error.into())
         }
     }
 }

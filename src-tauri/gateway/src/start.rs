@@ -6,7 +6,7 @@ use crate::{
     dialects::mef::{self, MefOptions},
     fleet, listen, local,
     local_agent::LocalAgent,
-    tls::{self, ClientCertificate, TlsError},
+    tls::{self, Admission, TlsError},
 };
 use axum::{Extension, Router};
 use edgedeck_engine::{Clock, Engine, OpenError};
@@ -148,20 +148,17 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
     for (name, socket) in sockets {
-        let (client, router) = match name {
-            "console" => (ClientCertificate::No, console::router(console.clone())),
-            "agents" => (
-                ClientCertificate::Optional,
-                fleet::router(engine.clone(), agent_files.clone()),
-            ),
+        let (admission, router) = match name {
+            "console" => (Admission::Anybody, console::router(console.clone())),
+            "agents" => (Admission::Nodes, fleet::router(engine.clone(), agent_files.clone())),
             _ => (
-                ClientCertificate::Required,
+                Admission::Clients(engine.client_trust()),
                 mef::router(engine.clone(), options.mef_options.clone()),
             ),
         };
         serving.spawn(listen::serve(
             socket,
-            tls::config(&engine.pki, client)?,
+            tls::tls(&engine.pki, admission)?,
             router,
             Arc::new(listen::Refusals::new(engine.clone(), name)),
             stop.clone(),

@@ -3,10 +3,12 @@
 //! The gateway routes by these declarations and the UI calls by them. Errors are a [`crate::Problem`] in JSON.
 
 use crate::{
-    AlarmId, ApiTokenId, AppId, DeploymentId, GroupId, JoinTokenId, NodeId, PlacementId, Time, UserId, VersionId,
+    AlarmId, ApiTokenId, AppId, ClientCertificateId, DeploymentId, GroupId, JoinTokenId, NodeId, PlacementId, Time,
+    UserId, VersionId,
     alarm::{Alarm, Thresholds},
     app::{App, Spec, Version},
     audit::AuditEntry,
+    certificate::{Authority, ClientCertificate, Purpose},
     deployment::{Deployment, NewDeployment, Placement, PlanNode, PlanRequest, Wanted},
     event::Event,
     feed::{Feed, WatchQuery},
@@ -158,8 +160,19 @@ endpoints! {
     CreateApiToken: Post "/api/tokens", ADMIN, (), (), NewApiTokenBody => NewApiToken;
     DeleteApiToken: Delete "/api/tokens/{id}", ADMIN, ById<ApiTokenId>, (), () => ();
 
+    ListClientCertificates: Get "/api/client-certificates", ADMIN, (), (), () => Vec<ClientCertificate>;
     /// A client certificate for the MEF dialect, made by the lab's CA.
     CreateClientCertificate: Post "/api/client-certificates", ADMIN, (), (), NewClientCertificateBody => NewClientCertificate;
+    /// Refuses a client certificate from now on, on open connections too.
+    RevokeClientCertificate: Delete "/api/client-certificates/{id}", ADMIN, ById<ClientCertificateId>, (), () => ();
+    ListAuthorities: Get "/api/authorities", ADMIN, (), (), () => Vec<Authority>;
+    /// Trusts an outside authority for a purpose; the one before is kept.
+    ImportAuthority: Put "/api/authorities/{id}", ADMIN, ById<Purpose>, (), PemBody => Authority;
+    DeleteAuthority: Delete "/api/authorities/{id}", ADMIN, ById<Purpose>, (), () => ();
+    /// Puts the authority before back.
+    RestoreAuthority: Post "/api/authorities/{id}/restore", ADMIN, ById<Purpose>, (), () => Authority;
+    /// Takes what the authority has revoked; in force at once.
+    ImportRevocations: Put "/api/authorities/{id}/revocations", ADMIN, ById<Purpose>, (), PemBody => Authority;
     GetSettings: Get "/api/settings", VIEWER, (), (), () => Settings;
     UpdateSettings: Put "/api/settings", ADMIN, (), (), Settings => Settings;
     /// Writes a backup of database, packages and key into the data folder.
@@ -481,6 +494,12 @@ pub struct NewApiToken {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewClientCertificateBody {
     pub name: String,
+}
+
+/// Certificates or revocation lists, as PEM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PemBody {
+    pub pem: String,
 }
 
 /// A client certificate with its key, shown once.

@@ -41,4 +41,5 @@ ids! {
     JoinTokenId,
     ApiTokenId,
     AuditId,
+    ClientCertificateId,
 }

@@ -7,6 +7,7 @@ pub mod alarm;
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod certificate;
 pub mod deployment;
 pub mod event;
 pub mod feed;

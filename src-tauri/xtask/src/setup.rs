@@ -55,7 +55,7 @@ const RUN: [&str; 7] = [
 ];
 
 /// To drive the window and a browser, to run containers, to cut networks, and to look into reports.
-const TEST: [&str; 15] = [
+const TEST: [&str; 16] = [
     "busybox-static",
     "chromium",
     "chromium-driver",
@@ -67,6 +67,7 @@ const TEST: [&str; 15] = [
     "imagemagick",
     "iproute2",
     "iptables",
+    "openssl",
     "poppler-utils",
     "procps",
     "webkit2gtk-driver",

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-const SCREENS: [&str; 17] = [
+const SCREENS: [&str; 18] = [
     "",
     "nodes",
     "nodes?face=table",
@@ -32,6 +32,7 @@ const SCREENS: [&str; 17] = [
     "reports",
     "users",
     "access",
+    "certificates",
     "audit",
     "settings",
     "status",

@@ -27,6 +27,7 @@ texts! {
     EVENTS: "事件", "Events";
     USERS: "用户", "Users";
     ACCESS: "接口凭据", "API access";
+    CERTIFICATES: "证书", "Certificates";
     AUDIT: "审计", "Audit";
     SETTINGS: "设置", "Settings";
     STATUS: "引擎状态", "Engine";
@@ -64,6 +65,7 @@ pub const ENTRIES: &[Entry] = &[
     entry(WATCH, "/events", EVENTS, Icon::Events, Role::Viewer),
     entry(GUARD, "/users", USERS, Icon::Users, Role::Admin),
     entry(GUARD, "/access", ACCESS, Icon::Join, Role::Admin),
+    entry(GUARD, "/certificates", CERTIFICATES, Icon::Check, Role::Admin),
     entry(GUARD, "/audit", AUDIT, Icon::Audit, Role::Admin),
     entry(GUARD, "/settings", SETTINGS, Icon::Settings, Role::Viewer),
     entry(GUARD, "/status", STATUS, Icon::System, Role::Viewer),

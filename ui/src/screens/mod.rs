@@ -55,6 +55,7 @@ pub fn Screens() -> impl IntoView {
             <Route path=path!("/settings") view=settings::SettingsPage/>
             <Route path=path!("/users") view=settings::Users/>
             <Route path=path!("/access") view=settings::Access/>
+            <Route path=path!("/certificates") view=settings::Certificates/>
             <Route path=path!("/audit") view=settings::Audit/>
             <Route path=path!("/status") view=settings::StatusPage/>
         </Routes>

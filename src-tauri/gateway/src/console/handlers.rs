@@ -139,6 +139,19 @@ fn administration(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         CreateClientCertificate(call) {
             call.console.engine.create_client_certificate(&call.caller.actor(), call.body.name).await
         };
+        ListClientCertificates(call) Ok(call.console.engine.list_client_certificates()?);
+        RevokeClientCertificate(call) {
+            call.console.engine.revoke_client_certificate(&call.caller.actor(), call.args.id).await
+        };
+        ListAuthorities(call) Ok(call.console.engine.list_authorities()?);
+        ImportAuthority(call) {
+            call.console.engine.import_authority(&call.caller.actor(), call.args.id, call.body.pem).await
+        };
+        DeleteAuthority(call) call.console.engine.delete_authority(&call.caller.actor(), call.args.id).await;
+        RestoreAuthority(call) call.console.engine.restore_authority(&call.caller.actor(), call.args.id).await;
+        ImportRevocations(call) {
+            call.console.engine.import_revocations(&call.caller.actor(), call.args.id, call.body.pem).await
+        };
         GetSettings(call) Ok(Settings::clone(&call.console.engine.settings()));
         UpdateSettings(call) call.console.engine.update_settings(&call.caller.actor(), call.body).await;
         CreateBackup(call) backup(call).await;
@@ -203,7 +216,7 @@ fn status(console: &Console) -> Result<Status, Problem> {
         can_join_here: !console.local_agent.is_joined()
             && agent_files::program(console.agents.as_deref(), host).is_some(),
         ca_hash: engine.pki.ca_hash(),
-        ca_ends: engine.pki.ca_ends(),
+        ca_ends: engine.pki.ca_facts().ends,
     })
 }
 

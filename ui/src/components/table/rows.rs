@@ -27,7 +27,8 @@ rows!(
     edgedeck_model::audit::AuditEntry,
     edgedeck_model::user::User,
     edgedeck_model::user::ApiToken,
-    edgedeck_model::join::JoinToken
+    edgedeck_model::join::JoinToken,
+    edgedeck_model::certificate::ClientCertificate
 );
 
 /// A node by its id: the cells read the node itself from the store.

@@ -1,12 +1,11 @@
-//! Credentials for programs: API tokens, and client certificates.
+//! Credentials for programs that call the console's API: tokens.
 //!
 //! `data-test`: `new-token`, `tokens-table`, `tokens-row`, `delete-token`, `token-name`, `token-role`, `token-days`,
-//! `save-token`, `token-secret`; `new-certificate`, `certificate-name`, `save-certificate`, `download-certificate`,
-//! `download-key`, `download-ca`.
+//! `save-token`, `token-secret`.
 
 use super::{NotAllowed, role_key, role_of, roles};
 use crate::{
-    api, browser,
+    api,
     components::{
         Button, Choice, Column, Confirm, CopyBox, Dialog, EmptyState, Field, Icon, Kind, SortKey, Table, toast,
     },
@@ -20,10 +19,7 @@ use crate::{
     url::url_state,
 };
 use edgedeck_model::{
-    api::{
-        ById, CreateApiToken, CreateClientCertificate, DeleteApiToken, ListApiTokens, NewApiTokenBody,
-        NewClientCertificate, NewClientCertificateBody,
-    },
+    api::{ById, CreateApiToken, DeleteApiToken, ListApiTokens, NewApiTokenBody},
     text,
     user::{ApiToken, Role},
 };
@@ -54,13 +50,6 @@ texts! {
     DELETED: "已吊销令牌 {name}", "Revoked the token {name}";
     EMPTY: "还没有令牌", "No tokens yet";
     EMPTY_TEXT: "令牌让脚本和其他程序在给定角色下访问本实验室。", "A token lets scripts and other programs use this lab in a given role.";
-    CERTIFICATES: "客户端证书", "Client certificates";
-    CERTIFICATES_TEXT: "北向接口（MEF）以客户端证书识别对方，由本实验室的 CA 签发。", "The northbound interface (MEF) knows its callers by a client certificate of the lab's CA.";
-    NEW_CERTIFICATE: "签发证书", "Issue a certificate";
-    ISSUED: "已签发。私钥只在此处提供一次，请现在保存三个文件。", "Issued. The key is given once, here: save the three files now.";
-    CERTIFICATE_FILE: "证书", "Certificate";
-    KEY_FILE: "私钥", "Private key";
-    CA_FILE: "CA 证书", "CA certificate";
 }
 
 #[component]
@@ -71,7 +60,7 @@ pub fn Access() -> impl IntoView {
 #[component]
 fn Body() -> impl IntoView {
     let tokens = load(|| async { api::call::<ListApiTokens>((), &(), &()).await });
-    let (creating, deleting, issuing) = (RwSignal::new(false), RwSignal::new(false), RwSignal::new(false));
+    let (creating, deleting) = (RwSignal::new(false), RwSignal::new(false));
     let victim = RwSignal::new(None::<Arc<ApiToken>>);
     let change = Change::new();
     let rows = Memo::new(move |_| {
@@ -140,13 +129,6 @@ fn Body() -> impl IntoView {
     view! {
         <div class="screen fill">
             <header class="screen-head"><h1>{TITLE.t()}</h1></header>
-            <section class="card">
-                <div class="card-head">
-                    <h2>{CERTIFICATES.t()}</h2>
-                    <Button label=NEW_CERTIFICATE sign=Icon::Plus press=Callback::new(move |()| issuing.set(true)) test="new-certificate"/>
-                </div>
-                <p class="quiet-text">{CERTIFICATES_TEXT.t()}</p>
-            </section>
             <div class="card-head">
                 <h2>{TOKENS.t()}</h2>
                 <Button label=NEW kind=Kind::Primary sign=Icon::Plus press=Callback::new(move |()| creating.set(true)) test="new-token"/>
@@ -165,9 +147,6 @@ fn Body() -> impl IntoView {
             />
             <Dialog open=creating title=NEW test="new-token-dialog">
                 <NewToken done=Callback::new(move |()| tokens.again())/>
-            </Dialog>
-            <Dialog open=issuing title=NEW_CERTIFICATE test="new-certificate-dialog">
-                <Issue/>
             </Dialog>
             <Confirm
                 open=deleting
@@ -227,61 +206,6 @@ fn NewToken(done: Callback<()>) -> impl IntoView {
                 <Refusal change=change/>
                 <footer class="dialog-foot">
                     <Button label=SAVE kind=Kind::Primary submit=true busy=change.busy disabled=unfit test="save-token"/>
-                </footer>
-            </form>
-        }
-        .into_any(),
-    }
-    }
-}
-
-#[component]
-fn Issue() -> impl IntoView {
-    let name = RwSignal::new(String::new());
-    let issued = RwSignal::new(None::<NewClientCertificate>);
-    let change = Change::new();
-    let save = move |event: web_sys::SubmitEvent| {
-        event.prevent_default();
-        let body = NewClientCertificateBody {
-            name: name.get_untracked().trim().to_owned(),
-        };
-        change.run(
-            async move { api::call::<CreateClientCertificate>((), &(), &body).await },
-            move |made| {
-                issued.try_set(Some(made));
-            },
-        );
-    };
-    let unfit = Signal::derive(move || !name.with(|name| is_name(name)));
-    let file = move |label: crate::i18n::Text, ending: &'static str, pem: String, test: &'static str| {
-        let press = Callback::new(move |()| {
-            let stem: String = name
-                .get_untracked()
-                .trim()
-                .chars()
-                .map(|c| if c.is_alphanumeric() { c } else { '-' })
-                .collect();
-            browser::download(&format!("{stem}{ending}"), "application/x-pem-file", &pem);
-        });
-        view! { <Button label=label sign=Icon::Download press=press test=test/> }
-    };
-    move || {
-        match issued.get() {
-        Some(made) => view! {
-            <p class="note-box" role="status">{ISSUED.t()}</p>
-            <div class="button-row">
-                {file(CERTIFICATE_FILE, ".crt.pem", made.certificate_pem, "download-certificate")}
-                {file(KEY_FILE, ".key.pem", made.key_pem, "download-key")}
-                {file(CA_FILE, ".ca.pem", made.ca_pem, "download-ca")}
-            </div>
-        }
-        .into_any(),
-        None => view! {
-            <form class="form" on:submit=save>
-                <Field label=NAME value=name error=name_error(name) focus=true required=true test="certificate-name"/>
-                <Refusal change=change/>
-                <footer class="dialog-foot">
-                    <Button label=NEW_CERTIFICATE kind=Kind::Primary submit=true busy=change.busy disabled=unfit test="save-certificate"/>
                 </footer>
             </form>
         }

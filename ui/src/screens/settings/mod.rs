@@ -2,13 +2,16 @@
 
 mod access;
 mod audit;
+mod certificates;
 mod form;
+mod issue;
 mod status;
 mod users;
 mod values;
 
 pub use access::Access;
 pub use audit::Audit;
+pub use certificates::Certificates;
 pub use form::SettingsPage;
 pub use status::StatusPage;
 pub use users::Users;

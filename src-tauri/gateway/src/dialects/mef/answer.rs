@@ -29,10 +29,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub const DONE: Self = Self {
-        msg: "success",
-        data: None,
-    };
+    pub const DONE: Self = Self::said("success");
+
+    pub const fn said(msg: &'static str) -> Self {
+        Self { msg, data: None }
+    }
 
     /// # Errors
     /// Never for the types of this dialect, all of which are JSON.

@@ -6,6 +6,7 @@
 mod alarms;
 mod answer;
 mod apps;
+mod certificates;
 mod common;
 mod container;
 mod groups;
@@ -109,6 +110,12 @@ fn served() -> Router<Arc<Engine>> {
         .route("/alarmmanager/v1/alarm", get(alarms::get_alarm))
         .route("/alarmmanager/v1/events", get(alarms::list_events))
         .route("/alarmmanager/v1/event", get(alarms::get_event))
+        .route("/certmanager/v1/certificates/import", post(certificates::import))
+        .route("/certmanager/v1/certificates/delete-cert", post(certificates::delete))
+        .route("/certmanager/v1/certificates/info", get(certificates::info))
+        .route("/certmanager/v1/export", get(certificates::export))
+        .route("/certmanager/v1/crl/import", post(certificates::import_crl))
+        .route("/edgemanager/v1/token", get(certificates::token))
 }
 
 /// Operations that MEF has and this dialect does not, each with its own code of failure.
@@ -123,7 +130,6 @@ fn not_built() -> Router<Arc<Engine>> {
             "/edgemanager/v1/logmgmt/dump/download/edgeNodes.tar.gz",
             get(refuse(UNAVAILABLE.0)),
         )
-        .route("/edgemanager/v1/token", get(refuse("60002001")))
         .route("/edgemanager/v1/image/config", post(refuse("60001008")))
         .route("/edgemanager/v1/software/edge/download", post(refuse("40012016")))
         .route(
@@ -132,11 +138,6 @@ fn not_built() -> Router<Arc<Engine>> {
         )
         .route("/edgemanager/v1/software/edge/version-info", get(refuse("40012018")))
         .route("/edgemanager/v1/software/edge/upgrade", post(refuse("40012016")))
-        .route("/certmanager/v1/certificates/import", post(refuse("60001004")))
-        .route("/certmanager/v1/certificates/delete-cert", post(refuse("60001005")))
-        .route("/certmanager/v1/certificates/info", get(refuse("60001010")))
-        .route("/certmanager/v1/export", get(refuse("60001009")))
-        .route("/certmanager/v1/crl/import", post(refuse("60001011")))
 }
 
 fn missing(code: &'static str) -> Failure {

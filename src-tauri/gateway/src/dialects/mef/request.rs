@@ -4,7 +4,7 @@ use super::{
     answer::{Code, Failure, INVALID, MALFORMED},
     rules,
 };
-use crate::listen::Peer;
+use crate::{listen::Peer, tls::Issuer};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
@@ -31,7 +31,9 @@ pub struct Caller(pub Actor);
 pub fn caller(peer: Option<&Peer>) -> Option<Actor> {
     let peer = peer?;
     let certificate = peer.certificate.as_ref()?;
-    let is_client = certificate.uris.iter().any(|uri| uri.starts_with(CLIENT_URI));
+    // The lab's own authority makes nodes' certificates, too.
+    let is_client =
+        certificate.issuer == Issuer::Outside || certificate.uris.iter().any(|uri| uri.starts_with(CLIENT_URI));
     is_client.then(|| Actor {
         name: format!("mef:{}", certificate.name),
         origin: peer.address.ip().to_string(),

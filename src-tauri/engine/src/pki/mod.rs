@@ -1,12 +1,19 @@
 //! The lab's certificate authority: the engine's own certificate, the nodes' and the API clients'.
 
+mod authorities;
+mod clients;
+mod x509;
+
+pub use clients::{ClientTrust, Clients};
+pub use x509::Revoked;
+
 use crate::{
-    Clock, Engine,
+    Clock,
     error::{Error, Result},
     seal::{Seal, SealError},
     store::{Store, Tx},
 };
-use edgedeck_model::{NodeId, Problem, Time, time::DAY};
+use edgedeck_model::{NodeId, Problem, Time, certificate::Certificate, time::DAY};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
@@ -43,7 +50,8 @@ pub enum PkiError {
 pub struct Pki {
     ca_pem: String,
     ca_der: Vec<u8>,
-    ca_ends: Time,
+    ca_subject: Vec<u8>,
+    ca_facts: Certificate,
     issuer: Issuer<'static, KeyPair>,
     server: ServerCertificate,
 }
@@ -59,6 +67,8 @@ pub struct ServerCertificate {
 
 /// A certificate with its key, for somebody else to keep.
 pub struct Issued {
+    pub serial: Vec<u8>,
+    pub ends: Time,
     pub certificate_pem: String,
     pub key_pem: Zeroizing<String>,
 }
@@ -92,12 +102,17 @@ impl Pki {
             }
         };
         let issuer = Issuer::from_ca_cert_pem(&ca_pem, KeyPair::from_pem(&ca_key)?)?;
-        let (ca_der, ca_ends) = parse(&ca_pem).ok_or(PkiError::Stored("CA certificate"))?;
+        let (ca_der, _) = parse(&ca_pem).ok_or(PkiError::Stored("CA certificate"))?;
+        let ca_facts = x509::facts(&ca_der).ok_or(PkiError::Stored("CA certificate"))?;
+        let ca_subject = x509_parser::parse_x509_certificate(&ca_der)
+            .map(|(_, certificate)| certificate.subject().as_raw().to_owned())
+            .map_err(|_| PkiError::Stored("CA certificate"))?;
         let server = server(store, seal, &issuer, &ca_pem, hosts, now).await?;
         Ok(Self {
             ca_pem,
             ca_der,
-            ca_ends,
+            ca_subject,
+            ca_facts,
             issuer,
             server,
         })
@@ -111,8 +126,13 @@ impl Pki {
         &self.ca_der
     }
 
-    pub fn ca_ends(&self) -> Time {
-        self.ca_ends
+    /// The CA's name in DER, as it stands in what it has issued.
+    pub(crate) fn ca_subject(&self) -> &[u8] {
+        &self.ca_subject
+    }
+
+    pub fn ca_facts(&self) -> &Certificate {
+        &self.ca_facts
     }
 
     /// SHA-256 of the CA certificate in DER, in hex: what a join command pins.
@@ -159,11 +179,19 @@ impl Pki {
     /// When the system gives no randomness.
     pub fn client(&self, name: &str, now: Time) -> std::result::Result<Issued, PkiError> {
         let key = KeyPair::generate()?;
-        let mut params = leaf(name, now, now.plus(CLIENT_DAYS * DAY))?;
+        let ends = now.plus(CLIENT_DAYS * DAY);
+        let mut params = leaf(name, now, ends)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri(&format!("{CLIENT_URI}{}", hex::encode(name)))?];
+        let serial = params
+            .serial_number
+            .as_ref()
+            .map(SerialNumber::to_bytes)
+            .unwrap_or_default();
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued {
+            serial,
+            ends,
             certificate_pem: certificate.pem(),
             key_pem: key.serialize_pem().into(),
         })
@@ -173,30 +201,6 @@ impl Pki {
 /// SHA-256 of a public key's bits, in hex: a node's identity.
 pub fn key_hash(key: &[u8]) -> String {
     hex::encode(Sha256::digest(key))
-}
-
-impl Engine {
-    /// A client certificate for the MEF dialect; the key is not kept.
-    ///
-    /// # Errors
-    /// An invalid name, or a store that cannot write the audit line.
-    pub async fn create_client_certificate(
-        &self,
-        actor: &crate::Actor,
-        name: String,
-    ) -> std::result::Result<edgedeck_model::api::NewClientCertificate, Problem> {
-        edgedeck_model::name::check_name("name", &name)?;
-        let issued = self.pki.client(&name, self.clock.now()).map_err(Problem::internal)?;
-        let actor = actor.clone();
-        self.store
-            .write(move |tx| tx.audit(&actor, "client-certificate.create", &name))
-            .await?;
-        Ok(edgedeck_model::api::NewClientCertificate {
-            certificate_pem: issued.certificate_pem,
-            key_pem: issued.key_pem.to_string(),
-            ca_pem: self.pki.ca_pem().to_owned(),
-        })
-    }
 }
 
 fn date(time: Time) -> OffsetDateTime {
