@@ -59,6 +59,19 @@ impl Authority {
         Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
 
+    /// A server's certificate for a host, with its key, in one PEM text.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn server(&self, host: &str, serial: u64) -> Result<String> {
+        let mut params = leaf(host, serial);
+        params.subject_alt_names = CertificateParams::new([host.to_owned()])?.subject_alt_names;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
+    }
+
     /// A list of revoked serial numbers, valid for a day.
     ///
     /// # Errors

@@ -17,7 +17,8 @@ use tempfile::TempDir;
 /// A cable between this machine and a namespace, which can be cut.
 pub struct Cable {
     name: String,
-    near: Ipv4Addr,
+    /// This machine's end.
+    pub near: Ipv4Addr,
 }
 
 impl Cable {

@@ -11,6 +11,7 @@ pub mod host;
 pub mod lab;
 pub mod notifications;
 pub mod programs;
+pub mod registry;
 pub mod wait;
 pub mod web;
 

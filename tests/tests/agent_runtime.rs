@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use edgedeck_agent::{
     home::Home,
+    outside::Outsides,
     reconcile::PartKey,
     runtime::{LogRequest, docker::Docker, package::Packages, process::Processes},
     sources::Sources,
@@ -53,7 +54,9 @@ impl Node {
         let home = self.home();
         home.create()?;
         let wake = Arc::new(Notify::new());
-        let docker = Arc::new(Docker::new(self.docker_host.clone(), self.id, Sources::default()));
+        let outsides = Arc::new(Outsides::open(home.clone(), Sources::default()));
+        let docker = Docker::new(self.docker_host.clone(), self.id, Sources::default(), outsides);
+        let docker = Arc::new(docker);
         let packages = Packages::new(home.packages(), None);
         let processes = Processes::new(home.clone(), packages, program("edgedeck-agent")?, wake.clone());
         let workloads = Workloads::start(home, docker, Arc::new(processes), wake)?;

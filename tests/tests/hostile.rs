@@ -115,6 +115,7 @@ async fn an_agent_that_floods_harms_nobody_else() -> Result<()> {
         serial: "FLOOD".to_owned(),
         boot_id: "boot".to_owned(),
         generation: 0,
+        outside: None,
         at,
     };
     let now = edgedeck_agent::now();

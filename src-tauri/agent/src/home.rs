@@ -219,7 +219,7 @@ impl Home {
         })
     }
 
-    fn read(&self, name: &str) -> Result<(PathBuf, Vec<u8>), HomeError> {
+    pub(crate) fn read(&self, name: &str) -> Result<(PathBuf, Vec<u8>), HomeError> {
         let path = self.path.join(name);
         let mut bytes = Vec::new();
         let read = File::open(&path).and_then(|file| file.take(FILE_MAX).read_to_end(&mut bytes));
@@ -233,7 +233,7 @@ impl Home {
         }
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
         let path = self.path.join(name);
         replace(&path, bytes).map_err(|source| HomeError::Io {
             doing: "writing",

@@ -84,6 +84,7 @@ pub async fn leave(options: &Options) -> Result<Left, LeaveError> {
     if !base.workloads.remove_all(REMOVE_MAX).await {
         return Err(LeaveError::LeftBehind);
     }
+    base.outsides.remove();
     drop(base);
     service::remove().map_err(LeaveError::Service)?;
     home.remove().map_err(AgentError::Home)?;

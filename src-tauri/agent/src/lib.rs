@@ -15,6 +15,7 @@ pub mod link;
 pub mod metrics;
 pub mod npu;
 pub mod observer;
+pub mod outside;
 pub mod reconcile;
 pub mod runtime;
 pub mod samples;

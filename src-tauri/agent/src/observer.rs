@@ -264,7 +264,14 @@ mod tests {
         std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
         let (_machine, sources) = crate::facts::tests::machine(&[]);
         let node = edgedeck_model::NodeId(uuid::Uuid::nil());
-        let docker = Arc::new(Docker::new("unix:///nonexistent".to_owned(), node, sources.clone()));
+        let outsides = crate::outside::Outsides::open(crate::home::Home::new("/nonexistent"), sources.clone());
+        let docker = Docker::new(
+            "unix:///nonexistent".to_owned(),
+            node,
+            sources.clone(),
+            Arc::new(outsides),
+        );
+        let docker = Arc::new(docker);
         let (mut observer, shared) = Observer::new(sources, docker, tool);
         observer.sample().await;
         let (_, sample) = shared.samples().next_to_send().unwrap();

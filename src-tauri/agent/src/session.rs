@@ -6,6 +6,7 @@ use crate::{
     identity::{self, Identity, IdentityError, Trust},
     link::{Link, LinkError},
     observer::{self, Observations, Observer},
+    outside::Outsides,
     runtime::{
         LogRequest,
         docker::{self, Docker},
@@ -18,7 +19,7 @@ use crate::{
     workloads::Workloads,
 };
 use edgedeck_model::{Code, Problem, time::HOUR};
-use edgedeck_protocol::{Answer, FromAgent, HEARTBEAT, Hello, Task, ToAgent, VERSIONS, Welcome};
+use edgedeck_protocol::{Answer, FromAgent, HEARTBEAT, Hello, Outside, Task, ToAgent, VERSIONS, Welcome};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -91,6 +92,7 @@ pub struct Base {
     pub state: State,
     pub access: Arc<RwLock<EngineAccess>>,
     pub docker: Arc<Docker>,
+    pub outsides: Arc<Outsides>,
     pub workloads: Workloads,
 }
 
@@ -112,10 +114,12 @@ impl Base {
         };
         let access = Arc::new(RwLock::new(access));
         let wake = Arc::new(Notify::new());
+        let outsides = Arc::new(Outsides::open(home.clone(), options.sources.clone()));
         let docker = Arc::new(Docker::new(
             options.docker_host.clone(),
             state.node,
             options.sources.clone(),
+            outsides.clone(),
         ));
         let packages = Packages::new(home.packages(), Some(access.clone()));
         if let Err(error) = packages.sweep() {
@@ -127,6 +131,7 @@ impl Base {
             state,
             access,
             docker,
+            outsides,
             workloads,
         })
     }
@@ -237,6 +242,7 @@ impl Agent {
             serial: self.base.state.serial.clone(),
             boot_id: self.boot_id.clone(),
             generation: self.base.workloads.generation(),
+            outside: Some(self.base.outsides.revision()),
             at: crate::now(),
         };
         Link::open(address, Arc::new(tls), hello).await
@@ -281,6 +287,7 @@ impl Agent {
                         self.begin(request, task, &answers, &tasks);
                         Ok(())
                     }
+                    Ok(ToAgent::Outside(outside)) => self.take_outside(&mut link, outside).await,
                     Ok(frame) => {
                         self.take(frame).await;
                         Ok(())
@@ -393,6 +400,17 @@ impl Agent {
         }
     }
 
+    /// Takes what outside systems need, and tells the engine whether that went well.
+    async fn take_outside(&mut self, link: &mut Link, outside: Outside) -> Result<(), LinkError> {
+        let revision = outside.revision;
+        let taken = self.base.outsides.take(outside);
+        let problem = taken.err().map(|error| crate::chain(&error));
+        if let Some(problem) = &problem {
+            tracing::error!("{problem}");
+        }
+        send(link, FromAgent::OutsideTaken { revision, problem }).await
+    }
+
     async fn take(&mut self, frame: ToAgent) {
         match frame {
             ToAgent::Acknowledge { number } => self.observations.samples().acknowledge(number),
@@ -401,7 +419,11 @@ impl Agent {
             ToAgent::Certificate { pem } => self.renew(pem).await,
             // Those that end a link, or begin one, or ask something, were taken before.
             ToAgent::Refused { reason } => tracing::warn!("the engine refuses: {reason}"),
-            ToAgent::Welcome(_) | ToAgent::Desired(_) | ToAgent::Request { .. } | ToAgent::Removed => {}
+            ToAgent::Welcome(_)
+            | ToAgent::Desired(_)
+            | ToAgent::Outside(_)
+            | ToAgent::Request { .. }
+            | ToAgent::Removed => {}
         }
     }
 
@@ -464,6 +486,7 @@ impl Agent {
         if !self.base.workloads.remove_all(REMOVE_MAX).await {
             return Err(AgentError::LeftBehind);
         }
+        self.base.outsides.remove();
         if let Err(error) = service::remove() {
             tracing::warn!("removing the service: {error}");
         }

@@ -114,6 +114,13 @@ impl Hub {
         self.nodes.lock().values().filter(|node| node.link.is_some()).count()
     }
 
+    pub fn is_linked(&self, node: NodeId) -> bool {
+        self.nodes
+            .lock()
+            .get(&node)
+            .is_some_and(|presence| presence.link.is_some())
+    }
+
     /// When a connected node was last heard of.
     pub fn last_seen(&self, node: NodeId, clock: &Clock) -> Option<Time> {
         let nodes = self.nodes.lock();
@@ -256,6 +263,7 @@ impl Engine {
         };
         // The queue is new and empty.
         let _queued = sender.try_send(ToAgent::Welcome(welcome));
+        self.outside_held(node, hello.outside);
         self.set_online(node, known.state, &hello).await?;
         self.send_desired(node);
         Ok((
@@ -291,7 +299,11 @@ impl Engine {
     /// Sends a node all that is wanted of it.
     pub(crate) fn send_desired(&self, node: NodeId) {
         match self.desired(node) {
-            Ok(Some(desired)) => self.hub.send(node, ToAgent::Desired(desired)),
+            Ok(Some(desired)) => {
+                // First, because a workload may need it.
+                self.send_outside(node);
+                self.hub.send(node, ToAgent::Desired(desired));
+            }
             Ok(None) => {}
             Err(error) => tracing::error!(%error, %node, "computing the desired state"),
         }
@@ -402,6 +414,11 @@ impl Session {
         match frame {
             FromAgent::Hello(_) | FromAgent::Heartbeat { .. } => Ok(()),
             FromAgent::Facts(facts) => engine.take_facts(self.node, *facts, &self.boot_id).await,
+            FromAgent::OutsideTaken { revision, problem } => {
+                let problem = problem.map(|problem| name::tame(&problem, 300));
+                engine.outside_taken(self.node, revision, problem);
+                Ok(())
+            }
             FromAgent::Sample { number, sample } => engine.take_sample(self.node, number, sample).await,
             FromAgent::Observed(observed) => {
                 let sequence = observed.sequence;

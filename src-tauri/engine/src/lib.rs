@@ -21,6 +21,7 @@ mod hub;
 mod identity;
 mod join;
 mod open;
+mod outside;
 mod packages;
 mod pki;
 mod seal;
@@ -63,6 +64,7 @@ pub struct Engine {
     telemetry: telemetry::Telemetry,
     identity: identity::Identity,
     clients: pki::Clients,
+    outsides: outside::Outsides,
     alarms: alarms::Active,
     /// Addresses that agents are told, in order.
     addresses: RwLock<Vec<String>>,

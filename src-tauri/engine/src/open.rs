@@ -1,7 +1,7 @@
 //! Opening and closing an engine.
 
 use crate::{
-    Clock, Engine, alarms, backup, hub, identity,
+    Clock, Engine, alarms, backup, hub, identity, outside,
     pki::{Clients, Pki, PkiError},
     seal::{Seal, SealError},
     settings,
@@ -110,6 +110,7 @@ impl Engine {
         let seal = Seal::open(&data.join("secret.key"))?;
         let pki = Pki::open(&store, &seal, &clock, &hosts).await?;
         let clients = Clients::open(&store, &pki)?;
+        let outsides = outside::Outsides::open(&store, seal)?;
         let settings = settings::load(&store)?;
         let identity = identity::Identity::open(&store)?;
         let alarms = alarms::Active::open(&store)?;
@@ -127,6 +128,7 @@ impl Engine {
             hub,
             identity,
             clients,
+            outsides,
             alarms,
             addresses: RwLock::new(addresses),
             _lock: lock,
@@ -188,7 +190,10 @@ async fn effects_loop(engine: Weak<Engine>, mut effects: mpsc::UnboundedReceiver
                 Effect::Desired(node) => {
                     wanted.insert(node);
                 }
-                Effect::Removed(node) => engine.hub.dismiss(node),
+                Effect::Removed(node) => {
+                    engine.hub.dismiss(node);
+                    engine.outside_forgotten(node);
+                }
                 Effect::Settings => engine.reload_settings(),
                 Effect::Credentials => engine.identity.reload(&engine.store),
             }

@@ -98,6 +98,7 @@ impl Lab {
             serial: one.serial.to_owned(),
             boot_id: "boot".to_owned(),
             generation: 0,
+            outside: None,
             at: self.engine.now(),
         };
         self.engine.connect(node, &one.key_hash(), hello).await.ok().unwrap()

@@ -155,6 +155,7 @@ async fn open(
         serial: profile.serial(),
         boot_id: profile.boot_id(),
         generation,
+        outside: Some(0),
         at: edgedeck_agent::now(),
     };
     Link::open(&fleet.address, tls.clone(), hello).await
@@ -200,6 +201,11 @@ impl Linked<'_> {
             tokio::select! {
                 frame = self.link.receive() => match frame? {
                     ToAgent::Removed => return Ok(()),
+                    // It pulls nothing; that it was told is all that there is to do.
+                    ToAgent::Outside(outside) => {
+                        let frame = FromAgent::OutsideTaken { revision: outside.revision, problem: None };
+                        self.link.send(&frame).await?;
+                    }
                     ToAgent::Desired(desired) => {
                         self.instances.want(desired, edgedeck_agent::now());
                         report_at = self.report().await?;

@@ -14,6 +14,7 @@ use crate::{
     feed::{Feed, WatchQuery},
     fit::Limits,
     group::Group,
+    image::Registry,
     join::{JoinToken, JoinTokenKind, NewJoinToken},
     node::{Node, NodeRow, NodeState},
     telemetry::{Series, SeriesQuery},
@@ -173,6 +174,10 @@ endpoints! {
     RestoreAuthority: Post "/api/authorities/{id}/restore", ADMIN, ById<Purpose>, (), () => Authority;
     /// Takes what the authority has revoked; in force at once.
     ImportRevocations: Put "/api/authorities/{id}/revocations", ADMIN, ById<Purpose>, (), PemBody => Authority;
+    /// The registry outside the lab that nodes pull images from.
+    GetRegistry: Get "/api/registry", VIEWER, (), (), () => Option<Registry>;
+    SetRegistry: Put "/api/registry", ADMIN, (), (), RegistryBody => Registry;
+    DeleteRegistry: Delete "/api/registry", ADMIN, (), (), () => ();
     GetSettings: Get "/api/settings", VIEWER, (), (), () => Settings;
     UpdateSettings: Put "/api/settings", ADMIN, (), (), Settings => Settings;
     /// Writes a backup of database, packages and key into the data folder.
@@ -494,6 +499,16 @@ pub struct NewApiToken {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewClientCertificateBody {
     pub name: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct RegistryBody {
+    /// `host:port`.
+    pub address: String,
+    pub account: String,
+    /// The present one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
 }
 
 /// Certificates or revocation lists, as PEM.

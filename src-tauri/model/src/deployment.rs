@@ -176,6 +176,8 @@ pub struct PartStatus {
 pub enum Reason {
     ImageNotFound,
     ImageUnreachable,
+    /// The registry does not take the account, or there is none for it.
+    ImageDenied,
     PortTaken,
     NoRuntime,
     PackageMissing,

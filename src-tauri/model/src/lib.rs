@@ -14,6 +14,7 @@ pub mod feed;
 pub mod fit;
 pub mod group;
 pub mod id;
+pub mod image;
 pub mod join;
 pub mod name;
 pub mod node;

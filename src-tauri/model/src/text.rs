@@ -132,6 +132,8 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "node.update" => ("修改节点", "Node changed"),
         "package.upload" => ("上传程序包", "Package uploaded"),
         "report.create" => ("生成报告", "Report made"),
+        "registry.delete" => ("删除镜像仓库", "Image registry deleted"),
+        "registry.update" => ("设置镜像仓库", "Image registry set"),
         "revocations.import" => ("导入吊销列表", "Revocation lists imported"),
         "session.create" => ("登录", "Signed in"),
         "settings.update" => ("修改设置", "Settings changed"),
@@ -305,6 +307,10 @@ pub fn reason(reason: Reason, lang: Lang) -> &'static str {
         lang,
         match reason {
             Reason::ImageNotFound => ("镜像不存在", "the image does not exist"),
+            Reason::ImageDenied => (
+                "镜像仓库拒绝了账户，请检查镜像仓库设置",
+                "the image's registry refuses the account; check the image registry's settings",
+            ),
             Reason::ImageUnreachable => ("无法访问镜像仓库", "the image's registry cannot be reached"),
             Reason::PortTaken => ("端口已被占用", "a port is taken"),
             Reason::NoRuntime => ("节点上没有可用的容器引擎", "the node has no working container engine"),
@@ -390,6 +396,7 @@ pub fn noun(key: &str, lang: Lang) -> &str {
         "token" => ("令牌", "token"),
         "package" => ("程序包", "package"),
         "authority" => ("外部 CA", "outside CA"),
+        "registry" => ("镜像仓库", "image registry"),
         "client-certificate" => ("客户端证书", "client certificate"),
         "serial" => ("序列号", "serial number"),
         "page" => ("页面", "page"),
@@ -457,6 +464,15 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
         ),
         "package-format" => ("不是 .tar.gz 程序包", "is not a .tar.gz package"),
         "csr-form" => ("证书请求无效", "is not a certificate request signed by its own key"),
+        "host-and-port" => (
+            "须为 主机:端口，如 registry.lab:5000",
+            "must be host:port, as registry.lab:5000",
+        ),
+        "account-form" => (
+            "须为 1 至 256 个字符，不含冒号和控制字符",
+            "must have 1 to 256 characters, without colons and control characters",
+        ),
+        "password-length" => ("须为 1 至 256 个字符", "must have 1 to 256 characters"),
         "base64" => ("不是有效的 Base64 文本", "is not text in Base64"),
         "certificate-form" => ("不是 PEM 格式的证书", "is not one or more certificates in PEM form"),
         "certificate-count" => ("证书链最多 10 个证书", "holds more than 10 certificates"),
@@ -545,9 +561,13 @@ pub fn problem(problem: &Problem, lang: Lang) -> String {
         Code::BadToken => lang
             .pick("令牌无效、已使用或已过期，请在控制台生成新的令牌。", "The token is wrong, used up or expired. Make a new one in the console.")
             .to_owned(),
-        Code::Unreachable => {
+        Code::Unreachable if name.is_empty() => {
             lang.pick("节点当前不在线，请稍后再试。", "The node is not connected now. Try again later.").to_owned()
         }
+        Code::Unreachable => lang.pick(
+            format!("节点 {name} 没有接收，稍后会自动重试。"),
+            format!("The node {name} did not take it; it is tried again by itself."),
+        ),
         Code::StoreUnavailable => lang
             .pick(
                 "引擎当前无法写入数据库（磁盘已满或只读）。没有任何更改；腾出空间后重试。",

@@ -9,6 +9,7 @@ use edgedeck_model::{
     telemetry::Sample,
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// From the agent to the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub enum FromAgent {
     },
     /// Asks for a new certificate for the same key.
     Renew { csr_pem: String },
+    /// Answers [`ToAgent::Outside`]: it is stored and in use, or why it is not.
+    OutsideTaken { revision: u64, problem: Option<String> },
 }
 
 /// From the engine to the agent.
@@ -62,6 +65,8 @@ pub enum ToAgent {
     Certificate {
         pem: String,
     },
+    /// What the node needs to deal with systems outside the lab, instead of what it was sent before.
+    Outside(Outside),
     /// The node was taken out of the lab: stop everything and forget the engine.
     Removed,
 }
@@ -78,6 +83,9 @@ pub struct Hello {
     /// The generation of desired state that the agent holds; 0 for none.
     #[serde(default)]
     pub generation: u64,
+    /// The revision of [`Outside`] that the agent holds, 0 for none; absent in agents that do not know of it.
+    #[serde(default)]
+    pub outside: Option<u64>,
     pub at: Time,
 }
 
@@ -93,6 +101,40 @@ pub struct Welcome {
     pub addresses: Vec<String>,
     /// A managed node runs workloads; one that only waits does not.
     pub managed: bool,
+}
+
+/// What a managed node needs to deal with systems outside the lab.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outside {
+    /// Grows with every change.
+    pub revision: u64,
+    pub registry: Option<RegistryAccount>,
+    /// The authority of the image registry.
+    pub images: Option<Trusted>,
+    /// The authority of the server that software comes from.
+    pub software: Option<Trusted>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryAccount {
+    /// `host:port`.
+    pub address: String,
+    pub account: String,
+    pub password: String,
+}
+
+impl fmt::Debug for RegistryAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RegistryAccount({} at {})", self.account, self.address)
+    }
+}
+
+/// An outside authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trusted {
+    pub chain_pem: String,
+    pub revocations_pem: Option<String>,
 }
 
 /// The desired state of a node.

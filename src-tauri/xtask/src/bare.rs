@@ -29,10 +29,7 @@ const CLONE: &str = "/root/edgedeck";
 /// Runs `cargo xtask` with each of `commands` (`run` if there is none) in a fresh root and prints how long each part
 /// took.
 pub fn bare(commands: &[String]) -> Result<()> {
-    ensure!(
-        step::output(Command::new("id").arg("-u"))?.trim() == "0",
-        "`bare` needs root for chroot and mounts"
-    );
+    ensure!(setup::is_root()?, "`bare` needs root for chroot and mounts");
     setup::packages(&["debootstrap"])?;
 
     let mut steps = Steps::default();

@@ -54,13 +54,17 @@ const RUN: [&str; 7] = [
     "pkg-config",
 ];
 
+/// An image registry outside the lab; its package starts one as a service.
+const REGISTRY: &str = "docker-registry";
+
 /// To drive the window and a browser, to run containers, to cut networks, and to look into reports.
-const TEST: [&str; 16] = [
+const TEST: [&str; 17] = [
     "busybox-static",
     "chromium",
     "chromium-driver",
     "curl",
     "dbus",
+    REGISTRY,
     "docker.io",
     "fuse3",
     "git",
@@ -86,7 +90,13 @@ fn foreign_compiler() -> [&'static str; 2] {
 ///
 /// Exits with code 2 when packages are missing and neither root nor sudo is there to install them.
 pub fn setup(purpose: For) -> Result<()> {
-    packages(&purpose.packages())?;
+    let installed = packages(&purpose.packages())?;
+    if installed.contains(&REGISTRY) && step::has("systemctl") {
+        // The tests start one of their own; the package's would listen on this machine for nobody.
+        if let Err(error) = step::run(as_root("systemctl")?.args(["disable", "--now", REGISTRY])) {
+            eprintln!("xtask: {error:#}");
+        }
+    }
     let host = host_agent_target();
     let mut targets = vec!["wasm32-unknown-unknown", host];
     if purpose == For::Dist {
@@ -107,29 +117,25 @@ pub fn host_agent_target() -> &'static str {
     }
 }
 
-/// Installs what is missing of these packages.
-pub fn packages(wanted: &[&str]) -> Result<()> {
+/// Installs what is missing of these packages, and returns what that was.
+pub fn packages<'a>(wanted: &[&'a str]) -> Result<Vec<&'a str>> {
     if !step::has("dpkg-query") {
         eprintln!(
             "xtask: this is neither Debian nor Ubuntu; it needs what these packages hold: {}",
             wanted.join(" ")
         );
-        return Ok(());
+        return Ok(Vec::new());
     }
     let missing = missing(wanted)?;
     if missing.is_empty() {
-        return Ok(());
+        return Ok(missing);
     }
-    let root = step::output(Command::new("id").arg("-u"))?.trim() == "0";
-    if !root && !step::has("sudo") {
+    if !is_root()? && !step::has("sudo") {
         cannot_install(&missing);
     }
     eprintln!("── packages: {}", missing.join(" "));
     let apt = |arguments: &[&str]| {
-        let mut command = Command::new(if root { "env" } else { "sudo" });
-        if !root {
-            command.arg("env");
-        }
+        let mut command = as_root("env")?;
         command
             .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
             .args(arguments);
@@ -144,7 +150,21 @@ pub fn packages(wanted: &[&str]) -> Result<()> {
         eprintln!("xtask: {error:#}");
         cannot_install(&missing);
     }
-    Ok(())
+    Ok(missing)
+}
+
+pub fn is_root() -> Result<bool> {
+    Ok(step::output(Command::new("id").arg("-u"))?.trim() == "0")
+}
+
+/// A command that root runs.
+fn as_root(program: &str) -> Result<Command> {
+    if is_root()? {
+        return Ok(Command::new(program));
+    }
+    let mut command = Command::new("sudo");
+    command.arg(program);
+    Ok(command)
 }
 
 fn cannot_install(missing: &[&str]) -> ! {

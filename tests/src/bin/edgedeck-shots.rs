@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-const SCREENS: [&str; 18] = [
+const SCREENS: [&str; 19] = [
     "",
     "nodes",
     "nodes?face=table",
@@ -33,6 +33,7 @@ const SCREENS: [&str; 18] = [
     "users",
     "access",
     "certificates",
+    "images",
     "audit",
     "settings",
     "status",

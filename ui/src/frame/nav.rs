@@ -23,6 +23,7 @@ texts! {
     GROUPS: "分组", "Groups";
     APPS: "应用", "Apps";
     DEPLOYMENTS: "部署", "Deployments";
+    IMAGES: "镜像", "Images";
     ALARMS: "告警", "Alarms";
     EVENTS: "事件", "Events";
     USERS: "用户", "Users";
@@ -61,6 +62,7 @@ pub const ENTRIES: &[Entry] = &[
     entry(LAB, "/join", JOIN, Icon::Join, Role::Operator),
     entry(RUN, "/apps", APPS, Icon::Apps, Role::Viewer),
     entry(RUN, "/deployments", DEPLOYMENTS, Icon::Deployments, Role::Viewer),
+    entry(RUN, "/images", IMAGES, Icon::Rows, Role::Viewer),
     entry(WATCH, "/alarms", ALARMS, Icon::Alarms, Role::Viewer),
     entry(WATCH, "/events", EVENTS, Icon::Events, Role::Viewer),
     entry(GUARD, "/users", USERS, Icon::Users, Role::Admin),

@@ -7,6 +7,7 @@ pub mod common;
 pub mod deploy;
 pub mod deployments;
 pub mod groups;
+pub mod images;
 pub mod join;
 pub mod node;
 pub mod nodes;
@@ -56,6 +57,7 @@ pub fn Screens() -> impl IntoView {
             <Route path=path!("/users") view=settings::Users/>
             <Route path=path!("/access") view=settings::Access/>
             <Route path=path!("/certificates") view=settings::Certificates/>
+            <Route path=path!("/images") view=images::Images/>
             <Route path=path!("/audit") view=settings::Audit/>
             <Route path=path!("/status") view=settings::StatusPage/>
         </Routes>

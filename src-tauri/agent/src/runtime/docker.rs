@@ -2,11 +2,13 @@
 
 use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_logs};
 use crate::{
+    outside::Outsides,
     reconcile::{Kind, PartKey, Seen, SeenState, Trouble},
     sources::Sources,
 };
 use bollard::{
     API_DEFAULT_VERSION, Docker as Client,
+    auth::DockerCredentials,
     errors::Error,
     models::{ContainerInspectResponse, ContainerStateStatusEnum},
     query_parameters::{
@@ -66,17 +68,19 @@ pub struct Docker {
     host: String,
     node: NodeId,
     sources: Sources,
+    outsides: Arc<Outsides>,
     client: Mutex<Option<Client>>,
     /// Held from choosing NPUs until a container has them.
     creating: Mutex<()>,
 }
 
 impl Docker {
-    pub fn new(host: String, node: NodeId, sources: Sources) -> Self {
+    pub fn new(host: String, node: NodeId, sources: Sources, outsides: Arc<Outsides>) -> Self {
         Self {
             host,
             node,
             sources,
+            outsides,
             client: Mutex::new(None),
             creating: Mutex::new(()),
         }
@@ -265,7 +269,13 @@ impl Runtime for Docker {
             from_image: Some(image.clone()),
             ..Default::default()
         };
-        let mut progress = client.create_image(Some(options), None, None);
+        let account = self.outsides.account(&image).map(|account| DockerCredentials {
+            username: Some(account.account),
+            password: Some(account.password),
+            serveraddress: Some(account.address),
+            ..Default::default()
+        });
+        let mut progress = client.create_image(Some(options), None, account);
         loop {
             match timeout(PULL_SILENCE, progress.next()).await {
                 Err(_) => return Err(Trouble::new(Reason::ImageUnreachable, "the pull stands still")),
@@ -435,6 +445,7 @@ fn pull_trouble(error: &Error) -> Trouble {
         "Client.Timeout",
         "TLS handshake",
     ];
+    let denied = ["unauthorized", "no basic auth credentials", "authentication required"];
     let is_missing = says.iter().any(|text| words.contains(text)) && !network.iter().any(|text| words.contains(text));
     let reason = match error {
         Error::DockerResponseServerError { status_code: 404, .. }
@@ -443,6 +454,7 @@ fn pull_trouble(error: &Error) -> Trouble {
             Reason::ImageNotFound
         }
         _ if is_missing => Reason::ImageNotFound,
+        _ if denied.iter().any(|text| words.contains(text)) => Reason::ImageDenied,
         _ => Reason::ImageUnreachable,
     };
     Trouble::new(reason, words)
@@ -487,6 +499,8 @@ mod tests {
                 "{missing}"
             );
         }
+        let denied = "Head \"https://registry.lab:5000/v2/a/manifests/1\": unauthorized: authentication required";
+        assert_eq!(pull_trouble(&server(500, denied)).reason, Reason::ImageDenied);
         for away in [
             "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io: no such host",
             "net/http: TLS handshake timeout",

@@ -98,7 +98,28 @@ pub(super) fn stored(store: &Store, purpose: Purpose) -> Result<Option<Stored>> 
     store.read(|connection| get(connection, purpose))
 }
 
+/// Chain and revocation lists of an authority, in PEM.
+pub fn stored_authority(store: &Store, purpose: Purpose) -> Result<Option<(String, Option<String>)>> {
+    Ok(stored(store, purpose)?.map(|stored| (stored.chain, stored.revocations.map(|(pem, _)| pem))))
+}
+
+/// Writes down that an authority has changed.
+fn changed(tx: &mut Tx<'_>, actor: &Actor, action: &str, purpose: Purpose) -> Result<()> {
+    if purpose != Purpose::Clients {
+        tx.outside_changed()?;
+    }
+    tx.audit(actor, action, purpose.key())
+}
+
 impl Engine {
+    /// Tells those who go by an authority that it has changed.
+    fn tell(&self, purpose: Purpose) {
+        match purpose {
+            Purpose::Clients => self.renew_client_trust(),
+            Purpose::Software | Purpose::Images => self.renew_outside(),
+        }
+    }
+
     /// # Errors
     /// When the database cannot be read.
     pub fn list_authorities(&self) -> Result<Vec<Authority>> {
@@ -137,11 +158,11 @@ impl Engine {
                 params![purpose.key(), tx.now().0, pem],
             )?;
             keep_fitting_lists(tx, purpose, &chain)?;
-            tx.audit(&actor, "authority.import", purpose.key())?;
+            changed(tx, &actor, "authority.import", purpose)?;
             present(tx, purpose)
         });
         let stored = stored.await?;
-        self.renew_client_trust();
+        self.tell(purpose);
         Ok(stored.authority())
     }
 
@@ -163,11 +184,11 @@ impl Engine {
                 params![purpose.key(), tx.now().0],
             )?;
             keep_fitting_lists(tx, purpose, &chain)?;
-            tx.audit(&actor, "authority.restore", purpose.key())?;
+            changed(tx, &actor, "authority.restore", purpose)?;
             present(tx, purpose)
         });
         let stored = stored.await?;
-        self.renew_client_trust();
+        self.tell(purpose);
         Ok(stored.authority())
     }
 
@@ -179,10 +200,10 @@ impl Engine {
             if tx.execute("DELETE FROM authority WHERE purpose = ?1", [purpose.key()])? == 0 {
                 return Err(Problem::not_found("authority").into());
             }
-            tx.audit(&actor, "authority.delete", purpose.key())
+            changed(tx, &actor, "authority.delete", purpose)
         });
         done.await?;
-        self.renew_client_trust();
+        self.tell(purpose);
         Ok(())
     }
 
@@ -208,11 +229,11 @@ impl Engine {
                 "UPDATE authority SET revocations = ?2, revocations_at = ?3 WHERE purpose = ?1",
                 params![purpose.key(), pem, tx.now().0],
             )?;
-            tx.audit(&actor, "revocations.import", purpose.key())?;
+            changed(tx, &actor, "revocations.import", purpose)?;
             present(tx, purpose)
         });
         let stored = stored.await?;
-        self.renew_client_trust();
+        self.tell(purpose);
         Ok(stored.authority())
     }
 }

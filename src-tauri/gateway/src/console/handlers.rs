@@ -152,6 +152,12 @@ fn administration(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         ImportRevocations(call) {
             call.console.engine.import_revocations(&call.caller.actor(), call.args.id, call.body.pem).await
         };
+        GetRegistry(call) Ok(call.console.engine.registry()?);
+        SetRegistry(call) {
+            let api::RegistryBody { address, account, password } = call.body;
+            call.console.engine.set_registry(&call.caller.actor(), address, account, password).await
+        };
+        DeleteRegistry(call) call.console.engine.delete_registry(&call.caller.actor()).await;
         GetSettings(call) Ok(Settings::clone(&call.console.engine.settings()));
         UpdateSettings(call) call.console.engine.update_settings(&call.caller.actor(), call.body).await;
         CreateBackup(call) backup(call).await;

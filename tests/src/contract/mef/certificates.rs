@@ -1,6 +1,6 @@
 //! Certificates, revocation lists and the token.
 
-use super::lab::{MefLab, http, until};
+use super::lab::{MefLab, Order, http, until};
 use crate::{
     authority::{Authority, openssl_root},
     case,
@@ -130,6 +130,37 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                     json!({ "certName": "north", "cert": "eA==" }), json!({ "certName": "Software", "cert": "eA==" }), json!({ "certName": null, "cert": "eA==" }),
                 ];
                 lab.checks_body("importRootCertificate", &wrong, &invalid).await?;
+            }
+        },
+        case! {
+            operation: "importRootCertificate",
+            rules: ["importRootCertificate/022dcf47"],
+            errors: ["importRootCertificate/400/60001006"],
+            async |lab: &mut MefLab| {
+                let node = lab.node(&[]).await?;
+                let connected = lab.connect(&node, 4, 8192).await?;
+                let first = Authority::root("handed")?;
+                lab.done("importRootCertificate", root(&first.pem)).await?;
+                let held = connected.outside.borrow().software.clone().context("nothing was handed over")?;
+                ensure!(held.chain_pem == first.pem, "{held:?}");
+                // A box that waits to be managed is none of the lab's yet; once it is managed it gets what there is.
+                let waiting = lab.waiting().await?;
+                let later = lab.connect(&waiting, 4, 8192).await?;
+                ensure!(later.outside.borrow().software.is_none(), "a stranger got it");
+                lab.manage(&waiting, &[]).await?;
+                until!("chain on the managed node", { later.outside.borrow().software.is_some().then_some(()) });
+                connected.tell(Order::Keeps(false));
+                let second = Authority::root("not kept")?;
+                until!("refusal", {
+                    let answer = lab.send("importRootCertificate", root(&second.pem)).await?;
+                    lab.is_error(&answer, "importRootCertificate", "60001006").is_ok().then_some(())
+                });
+                // It is stored all the same, and handed over when the box is well again.
+                ensure!(lab.engine().authority(Purpose::Software)?.context("no authority")?.chain[0].subject == "CN=not kept");
+                connected.tell(Order::Keeps(true));
+                until!("success", {
+                    lab.send("importRootCertificate", root(&second.pem)).await?.success().is_ok().then_some(())
+                });
             }
         },
         case! {

@@ -18,10 +18,10 @@ use edgedeck_model::{
     node::{Facts, Runtime},
     telemetry::{Metric, Sample, Value as Measured},
 };
-use edgedeck_protocol::{FromAgent, Hello, Instance, JoinRequest, Observed, ToAgent, VERSIONS};
+use edgedeck_protocol::{FromAgent, Hello, Instance, JoinRequest, Observed, Outside, ToAgent, VERSIONS};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Asks until there is an answer. A macro, since the futures of cases are `Send` and async closures are not yet for
 /// every lifetime.
@@ -399,11 +399,13 @@ impl MefLab {
             serial: node.serial.clone(),
             boot_id: "boot".to_owned(),
             generation: 0,
+            outside: Some(0),
             at: edgedeck_agent::now(),
         };
         let (link, _) = Link::open(&address, Arc::new(trust.client(&node.identity)?), hello).await?;
         let (orders, taken) = mpsc::unbounded_channel();
-        let task = tokio::spawn(live(link, taken));
+        let (sent, outside) = watch::channel(Outside::default());
+        let task = tokio::spawn(live(link, taken, sent));
         let runtime = Runtime {
             name: "docker".into(),
             version: "27".into(),
@@ -419,7 +421,12 @@ impl MefLab {
             agent_version: edgedeck_agent::VERSION.to_owned(),
             ..Facts::default()
         };
-        let connected = Connected { orders, facts, task };
+        let connected = Connected {
+            orders,
+            facts,
+            outside,
+            task,
+        };
         connected.tell(Order::Facts(Box::new(connected.facts.clone())));
         self.until_status(node.number, "ready").await?;
         Ok(connected)
@@ -459,6 +466,8 @@ pub struct Node {
 pub struct Connected {
     orders: mpsc::UnboundedSender<Order>,
     pub facts: Facts,
+    /// What it was sent of systems outside the lab.
+    pub outside: watch::Receiver<Outside>,
     task: tokio::task::JoinHandle<bool>,
 }
 
@@ -467,6 +476,8 @@ pub enum Order {
     /// What all its containers are doing from now on.
     Are(InstanceState, u32),
     Disk(f32),
+    /// Whether it can keep what it is sent of systems outside the lab.
+    Keeps(bool),
 }
 
 impl Connected {
@@ -484,10 +495,11 @@ impl Connected {
 }
 
 /// What an agent does on its link, with containers that only say what they are told to.
-async fn live(mut link: Link, mut orders: mpsc::UnboundedReceiver<Order>) -> bool {
+async fn live(mut link: Link, mut orders: mpsc::UnboundedReceiver<Order>, sent: watch::Sender<Outside>) -> bool {
     let mut desired = edgedeck_protocol::Desired::default();
     let (mut state, mut restarts, mut sequence, mut sample) = (InstanceState::Running, 0, 0, 0);
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
+    let mut keeps = true;
     loop {
         let frame = tokio::select! {
             received = link.receive() => match received {
@@ -495,6 +507,11 @@ async fn live(mut link: Link, mut orders: mpsc::UnboundedReceiver<Order>) -> boo
                     desired = wanted;
                     sequence += 1;
                     FromAgent::Observed(observed(&desired, state, restarts, sequence))
+                }
+                Ok(ToAgent::Outside(outside)) => {
+                    let (revision, problem) = (outside.revision, (!keeps).then(|| "the disk is full".to_owned()));
+                    sent.send_replace(outside);
+                    FromAgent::OutsideTaken { revision, problem }
                 }
                 Ok(ToAgent::Removed) => return true,
                 Ok(_) => continue,
@@ -511,6 +528,10 @@ async fn live(mut link: Link, mut orders: mpsc::UnboundedReceiver<Order>) -> boo
                     sample += 1;
                     let values = vec![Measured { metric: Metric::DiskPercent, part: 0, value }];
                     FromAgent::Sample { number: sample, sample: Sample { at: edgedeck_agent::now(), values } }
+                }
+                Some(Order::Keeps(now)) => {
+                    keeps = now;
+                    continue;
                 }
                 None => return false,
             },

@@ -4,6 +4,7 @@ mod alarms;
 mod apps;
 mod certificates;
 mod groups;
+mod images;
 mod instances;
 mod lab;
 mod limits;
@@ -22,6 +23,7 @@ pub const CHAPTERS: &[Chapter<MefLab>] = &[
     instances::CHAPTER,
     alarms::CHAPTER,
     certificates::CHAPTER,
+    images::CHAPTER,
     limits::CHAPTER,
 ];
 

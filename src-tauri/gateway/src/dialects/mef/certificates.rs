@@ -3,6 +3,7 @@
 use super::{
     answer::{Code, Failure, INVALID, Outcome, QUERY, Reply},
     common::LocalTimes,
+    images::TELL_TIME,
     request::{Body, Caller, Query, read},
     rules::{given, require},
 };
@@ -24,6 +25,7 @@ use std::sync::Arc;
 const CONTENT: Code = Code("60001003", "check root certificate failed");
 const SAVE: Code = Code("60001004", "save root certificate failed");
 const DELETE: Code = Code("60001005", "delete root certificate failed");
+const SEND: Code = Code("60001006", "send root certificate to edge failed");
 const EXPORT: Code = Code("60001009", "export root certificate failed");
 const INFO: Code = Code("60001010", "get certificate info failed");
 const CRL: Code = Code("60001011", "import crl failed");
@@ -65,6 +67,10 @@ pub async fn import(State(engine): Lab, Caller(actor): Caller, Body(body): Body<
         Why::Invalid => CONTENT.because(problem),
         _ => SAVE.because(problem),
     })?;
+    engine
+        .outside_reached(TELL_TIME)
+        .await
+        .map_err(|problem| SEND.because(problem))?;
     Ok(Reply::said("import certificate success"))
 }
 

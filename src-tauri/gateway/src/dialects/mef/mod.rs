@@ -10,6 +10,7 @@ mod certificates;
 mod common;
 mod container;
 mod groups;
+mod images;
 mod instances;
 mod kinds;
 mod nodes;
@@ -116,6 +117,7 @@ fn served() -> Router<Arc<Engine>> {
         .route("/certmanager/v1/export", get(certificates::export))
         .route("/certmanager/v1/crl/import", post(certificates::import_crl))
         .route("/edgemanager/v1/token", get(certificates::token))
+        .route("/edgemanager/v1/image/config", post(images::configure))
 }
 
 /// Operations that MEF has and this dialect does not, each with its own code of failure.
@@ -130,7 +132,6 @@ fn not_built() -> Router<Arc<Engine>> {
             "/edgemanager/v1/logmgmt/dump/download/edgeNodes.tar.gz",
             get(refuse(UNAVAILABLE.0)),
         )
-        .route("/edgemanager/v1/image/config", post(refuse("60001008")))
         .route("/edgemanager/v1/software/edge/download", post(refuse("40012016")))
         .route(
             "/edgemanager/v1/software/edge/download-progress",

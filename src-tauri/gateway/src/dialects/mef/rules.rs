@@ -121,6 +121,26 @@ pub fn is_image_version(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.chars().all(inner)
 }
 
+/// A domain name that is neither a number nor this very host's.
+pub fn is_domain(text: &str) -> bool {
+    let inner = |c| alphanumeric(c) || matches!(c, '.' | '-');
+    text.len() >= 3
+        && word(text, 63, alphanumeric, inner, alphanumeric)
+        && !text.chars().all(|c| c.is_ascii_digit())
+        && text != "localhost"
+}
+
+pub fn is_registry_ip(text: &str) -> bool {
+    text.parse::<Ipv4Addr>()
+        .is_ok_and(|ip| !ip.is_unspecified() && !ip.is_broadcast() && ip != Ipv4Addr::LOCALHOST)
+}
+
+/// Of the image registry.
+pub fn is_account(text: &str) -> bool {
+    let inner = |c| alphanumeric(c) || matches!(c, '_' | '-');
+    word(text, 256, alphanumeric, inner, alphanumeric)
+}
+
 /// An address of the node that ports can be bound to.
 pub fn is_host_ip(text: &str) -> bool {
     text.parse::<Ipv4Addr>()

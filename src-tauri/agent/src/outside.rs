@@ -1,0 +1,214 @@
+//! What the engine sends of systems outside the lab: kept sealed, and the registry's authority shown to the container
+//! engine.
+
+use crate::{home::Home, sources::Sources};
+use edgedeck_protocol::{Outside, RegistryAccount, decode, encode};
+use parking_lot::RwLock;
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf::{HKDF_SHA256, Salt},
+    rand::{SecureRandom, SystemRandom},
+};
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
+    sync::Arc,
+};
+
+const FILE: &str = "outside.sealed";
+/// Where Docker looks for the authority of a registry; Podman looks there, too.
+const AUTHORITIES: &str = "etc/docker/certs.d";
+/// The agent's own file in a registry's folder; others there are somebody else's.
+const AUTHORITY: &str = "edgedeck.crt";
+
+/// Why something was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    #[error("sealing what the engine sent")]
+    Seal,
+    #[error(transparent)]
+    Home(#[from] crate::home::HomeError),
+    #[error("writing {} for the container engine", path.display())]
+    Authority { path: PathBuf, source: io::Error },
+}
+
+pub struct Outsides {
+    home: Home,
+    sources: Sources,
+    present: RwLock<Arc<Outside>>,
+}
+
+impl Outsides {
+    /// Reads what was kept. What cannot be opened is as good as nothing: the engine sends it again.
+    pub fn open(home: Home, sources: Sources) -> Self {
+        let kept = load(&home).unwrap_or_else(|| {
+            if home.path().join(FILE).exists() {
+                tracing::warn!("what the engine had sent of outside systems cannot be opened");
+            }
+            Outside::default()
+        });
+        Self {
+            home,
+            sources,
+            present: RwLock::new(Arc::new(kept)),
+        }
+    }
+
+    pub fn revision(&self) -> u64 {
+        self.present.read().revision
+    }
+
+    /// The account for the registry that an image comes from.
+    pub fn account(&self, image: &str) -> Option<RegistryAccount> {
+        let registry = self.present.read().registry.clone()?;
+        (edgedeck_model::image::registry_of(image)? == registry.address).then_some(registry)
+    }
+
+    /// Keeps what the engine has sent and puts it to use.
+    ///
+    /// # Errors
+    /// [`OutsideError`]; what was there before stays in use.
+    pub fn take(&self, outside: Outside) -> Result<(), OutsideError> {
+        self.install(&outside)?;
+        let sealed = seal(&self.home, &outside).ok_or(OutsideError::Seal)?;
+        self.home.write(FILE, &sealed)?;
+        *self.present.write() = Arc::new(outside);
+        Ok(())
+    }
+
+    /// Takes the authority away from the container engine again.
+    pub fn remove(&self) {
+        if let Err(error) = self.install(&Outside::default()) {
+            tracing::warn!("{}", crate::chain(&error));
+        }
+    }
+
+    /// Shows the container engine the registry's authority, and no longer the one before.
+    fn install(&self, outside: &Outside) -> Result<(), OutsideError> {
+        let place = |outside: &Outside| {
+            let (registry, _) = (outside.registry.as_ref()?, outside.images.as_ref()?);
+            // The engine has checked the address; a name that leads elsewhere must do no harm all the same.
+            edgedeck_model::image::check_address(&registry.address).ok()?;
+            Some(self.sources.path(AUTHORITIES).join(&registry.address))
+        };
+        let (before, now) = (place(&self.present.read()), place(outside));
+        if let Some(folder) = before.filter(|before| now.as_ref() != Some(before)) {
+            // Either may be gone already, or hold what others have put there.
+            let _gone = fs::remove_file(folder.join(AUTHORITY));
+            let _empty = fs::remove_dir(folder);
+        }
+        let (Some(folder), Some(images)) = (now, &outside.images) else {
+            return Ok(());
+        };
+        let path = folder.join(AUTHORITY);
+        let written = DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&folder)
+            .and_then(|()| fs::write(&path, &images.chain_pem));
+        written.map_err(|source| OutsideError::Authority { path, source })
+    }
+}
+
+/// The key of this node's seal: whoever has the node's key could get everything of the engine anyway.
+fn key(home: &Home) -> Option<LessSafeKey> {
+    let secret = home.key_pem().ok()?;
+    let derived = Salt::new(HKDF_SHA256, b"edgedeck-agent").extract(secret.as_bytes());
+    let key = derived.expand(&[b"outside"], &AES_256_GCM).ok()?;
+    Some(LessSafeKey::new(UnboundKey::from(key)))
+}
+
+fn seal(home: &Home, outside: &Outside) -> Option<Vec<u8>> {
+    let mut nonce = [0; NONCE_LEN];
+    SystemRandom::new().fill(&mut nonce).ok()?;
+    let mut bytes = encode(outside).ok()?;
+    let sealing = key(home)?.seal_in_place_append_tag(
+        Nonce::assume_unique_for_key(nonce),
+        Aad::from(FILE.as_bytes()),
+        &mut bytes,
+    );
+    sealing.ok()?;
+    Some([nonce.as_slice(), &bytes].concat())
+}
+
+fn load(home: &Home) -> Option<Outside> {
+    let (_, sealed) = home.read(FILE).ok()?;
+    let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let mut bytes = rest.to_vec();
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let opened = key(home)?
+        .open_in_place(nonce, Aad::from(FILE.as_bytes()), &mut bytes)
+        .ok()?;
+    decode(opened).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use edgedeck_protocol::Trusted;
+
+    fn sent(revision: u64, address: &str) -> Outside {
+        Outside {
+            revision,
+            registry: Some(RegistryAccount {
+                address: address.to_owned(),
+                account: "lab".to_owned(),
+                password: "a secret word".to_owned(),
+            }),
+            images: Some(Trusted {
+                chain_pem: "a chain".to_owned(),
+                revocations_pem: None,
+            }),
+            software: None,
+        }
+    }
+
+    #[test]
+    fn what_is_taken_is_kept_sealed_and_shown_to_the_container_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("home"));
+        home.create().unwrap();
+        home.store_key(&crate::identity::new_key().unwrap()).unwrap();
+        let sources = Sources {
+            root: folder.path().join("root"),
+        };
+        let outsides = || Outsides::open(home.clone(), sources.clone());
+        let authority = |address: &str| {
+            folder
+                .path()
+                .join("root")
+                .join(AUTHORITIES)
+                .join(address)
+                .join(AUTHORITY)
+        };
+        let first = outsides();
+        assert_eq!(first.revision(), 0);
+        first.take(sent(7, "registry.lab:5000")).unwrap();
+        assert_eq!(fs::read_to_string(authority("registry.lab:5000")).unwrap(), "a chain");
+        let raw = fs::read(home.path().join(FILE)).unwrap();
+        assert!(
+            !raw.windows(6).any(|bytes| bytes == b"secret"),
+            "the password lies there in plain"
+        );
+
+        let second = outsides();
+        assert_eq!(second.revision(), 7);
+        assert_eq!(
+            second.account("registry.lab:5000/a:1").unwrap().password,
+            "a secret word"
+        );
+        assert!(second.account("other.lab:5000/a:1").is_none() && second.account("a:1").is_none());
+        second.take(sent(8, "other.lab:5000")).unwrap();
+        assert!(!authority("registry.lab:5000").exists() && authority("other.lab:5000").exists());
+        second.remove();
+        assert!(!authority("other.lab:5000").exists());
+
+        // With another key it is as good as nothing.
+        home.store_key(&crate::identity::new_key().unwrap()).unwrap();
+        assert_eq!(outsides().revision(), 0);
+        second.take(sent(9, "../../escape:1")).unwrap();
+        assert!(!folder.path().join("root/escape:1").exists());
+    }
+}
