@@ -4,7 +4,7 @@ use crate::{
     Actor, Engine,
     error::Result,
     seal::random_hex,
-    store::{Effect, Store, Tx},
+    store::{Store, Tx},
 };
 use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use edgedeck_model::{
@@ -57,6 +57,8 @@ struct Token {
 pub struct Identity {
     sessions: RwLock<HashMap<String, Session>>,
     tokens: RwLock<HashMap<String, Token>>,
+    /// Held while they are read, so that older ones never take the place of newer.
+    reloading: Mutex<()>,
     pub sign_in_tries: Tries,
     pub join_tries: Tries,
 }
@@ -167,6 +169,7 @@ impl Identity {
         let identity = Self {
             sessions: RwLock::default(),
             tokens: RwLock::default(),
+            reloading: Mutex::default(),
             sign_in_tries: Tries::default(),
             join_tries: Tries::default(),
         };
@@ -176,8 +179,10 @@ impl Identity {
         Ok(identity)
     }
 
-    /// Reads all credentials again, after some of them were changed.
-    pub fn reload(&self, store: &Store) {
+    /// Reads all credentials again. Whoever changes some calls it before answering: nobody is let in, or refused, by
+    /// what they were.
+    fn reload(&self, store: &Store) {
+        let _reloading = self.reloading.lock();
         match store.read(read_credentials) {
             Ok((mut sessions, tokens)) => {
                 let mut held = self.sessions.write();
@@ -189,7 +194,12 @@ impl Identity {
                 *held = sessions;
                 *self.tokens.write() = tokens;
             }
-            Err(error) => tracing::error!(%error, "reading the credentials again"),
+            Err(error) => {
+                // Whoever was to be refused must not be let in for that: all have to sign in again.
+                tracing::error!(%error, "reading the credentials again");
+                self.sessions.write().clear();
+                self.tokens.write().clear();
+            }
         }
     }
 }
@@ -274,7 +284,9 @@ impl Engine {
             end_sessions(tx, user.id)?;
             tx.audit(&actor, "user.reset-password", &user.name)
         });
-        Ok(done.await?)
+        done.await?;
+        self.identity.reload(&self.store);
+        Ok(())
     }
 
     /// Begins a session.
@@ -320,7 +332,6 @@ impl Engine {
             csrf,
         };
         let (hashed, csrf, actor, id) = (hash(&secret), identified.csrf.clone(), actor.clone(), user.id);
-        let key = hashed.clone();
         self.store
             .write(move |tx| {
                 let now = tx.now().0;
@@ -333,13 +344,7 @@ impl Engine {
                 tx.audit(&actor, "session.create", &actor.name)
             })
             .await?;
-        let now = self.clock.now();
-        let session = Session {
-            identified: identified.clone(),
-            used_at: now,
-            noted_at: now,
-        };
-        self.identity.sessions.write().insert(key, session);
+        self.identity.reload(&self.store);
         Ok(SignedIn { secret, identified })
     }
 
@@ -378,14 +383,13 @@ impl Engine {
     /// When the store cannot write; the session is not ended then.
     pub async fn sign_out(&self, secret: &str) -> std::result::Result<(), Problem> {
         let key = hash(secret);
-        let stored = key.clone();
         self.store
             .write(move |tx| {
-                tx.execute("DELETE FROM session WHERE hash = ?1", [stored])?;
+                tx.execute("DELETE FROM session WHERE hash = ?1", [key])?;
                 Ok(())
             })
             .await?;
-        self.identity.sessions.write().remove(&key);
+        self.identity.reload(&self.store);
         Ok(())
     }
 
@@ -481,7 +485,9 @@ impl Engine {
             tx.execute("DELETE FROM user WHERE id = ?1", [id.0])?;
             tx.audit(&actor, "user.delete", &user.name)
         });
-        Ok(done.await?)
+        done.await?;
+        self.identity.reload(&self.store);
+        Ok(())
     }
 
     /// # Errors
@@ -529,12 +535,10 @@ impl Engine {
                     token.expires_at.map(|ends| ends.0)
                 ],
             )?;
-            tx.after_commit(Effect::Credentials);
             tx.audit(&actor, "api-token.create", &token.name)?;
             Ok(token)
         });
         let token = token.await?;
-        // The answer must not be quicker than the token is good.
         self.identity.reload(&self.store);
         Ok(NewApiToken { token, secret })
     }
@@ -548,7 +552,6 @@ impl Engine {
                 if tx.execute("DELETE FROM api_token WHERE id = ?1", [id.0])? == 0 {
                     return Err(Problem::not_found("token").into());
                 }
-                tx.after_commit(Effect::Credentials);
                 tx.audit(&actor, "api-token.delete", &id.to_string())
             })
             .await?;
@@ -559,6 +562,5 @@ impl Engine {
 
 fn end_sessions(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     tx.execute("DELETE FROM session WHERE user = ?1", [user.0])?;
-    tx.after_commit(Effect::Credentials);
     Ok(())
 }

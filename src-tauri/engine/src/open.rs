@@ -195,7 +195,6 @@ async fn effects_loop(engine: Weak<Engine>, mut effects: mpsc::UnboundedReceiver
                     engine.outside_forgotten(node);
                 }
                 Effect::Settings => engine.reload_settings(),
-                Effect::Credentials => engine.identity.reload(&engine.store),
             }
         }
         for node in wanted {

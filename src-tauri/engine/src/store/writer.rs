@@ -29,8 +29,6 @@ pub enum Effect {
     Removed(NodeId),
     /// The settings have changed.
     Settings,
-    /// Credentials have changed: caches of them are void.
-    Credentials,
 }
 
 /// How many commits carried how many writes.
