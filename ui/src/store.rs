@@ -5,13 +5,14 @@
 
 use crate::match_text::{folded, natural};
 use edgedeck_model::{
-    AlarmId, AppId, DeploymentId, GroupId, NodeId, PlacementId, Time, VersionId,
+    AlarmId, AppId, DeploymentId, GroupId, JobId, NodeId, PlacementId, Time, VersionId,
     alarm::{Alarm, Severity},
     app::{App, Version},
     deployment::{Deployment, Placement},
     event::Event,
     feed::{Change, Feed, Kind, WatchQuery},
     group::Group,
+    job::Job,
     node::NodeRow,
     telemetry::Live,
 };
@@ -56,6 +57,7 @@ pub struct Lab {
     pub alarms: BTreeMap<AlarmId, Arc<Alarm>>,
     /// The last ones, newest first.
     pub events: VecDeque<Arc<Event>>,
+    pub jobs: BTreeMap<JobId, Arc<Job>>,
     rev: u64,
     live: u64,
     epoch: u64,
@@ -72,6 +74,7 @@ pub struct Touched {
     pub placements: bool,
     pub alarms: bool,
     pub events: bool,
+    pub jobs: bool,
 }
 
 impl Touched {
@@ -84,6 +87,7 @@ impl Touched {
         placements: true,
         alarms: true,
         events: true,
+        jobs: true,
     };
 }
 
@@ -174,6 +178,10 @@ impl Lab {
                     self.events.truncate(EVENTS_MAX);
                 }
             }
+            Change::Job(job) => {
+                touched.jobs = true;
+                self.jobs.insert(job.id, Arc::new(job));
+            }
             Change::Gone { kind, id } => self.gone(kind, id, touched),
         }
     }
@@ -243,6 +251,10 @@ impl Lab {
             Kind::Event => {
                 touched.events = true;
                 self.events.retain(|event| event.id.0 != id);
+            }
+            Kind::Job => {
+                touched.jobs = true;
+                self.jobs.remove(&JobId(id));
             }
         }
     }
@@ -361,6 +373,7 @@ pub struct Store {
     pub placements: RwSignal<u64>,
     pub alarms: RwSignal<u64>,
     pub events: RwSignal<u64>,
+    pub jobs: RwSignal<u64>,
     /// The first feed has arrived.
     pub ready: RwSignal<bool>,
     /// The engine's clock at the last feed.
@@ -384,6 +397,7 @@ pub fn store() -> Store {
             placements: RwSignal::new(0),
             alarms: RwSignal::new(0),
             events: RwSignal::new(0),
+            jobs: RwSignal::new(0),
             ready: RwSignal::new(false),
             now: RwSignal::new(Time(0)),
         })
@@ -410,6 +424,7 @@ pub fn apply(feed: Feed) {
         (touched.placements, store.placements),
         (touched.alarms, store.alarms),
         (touched.events, store.events),
+        (touched.jobs, store.jobs),
     ];
     for (is_touched, version) in kinds {
         if is_touched {

@@ -6,6 +6,7 @@
 //! does it with a `runtime`. `session` joins all of these into the running agent.
 
 pub mod cli;
+pub mod collect;
 pub mod facts;
 pub mod home;
 pub mod identity;

@@ -1,7 +1,9 @@
 //! The running agent: one link to the engine, and all that goes over it.
 
 use crate::{
-    VERSION, facts,
+    VERSION,
+    collect::{self, Collector, Known},
+    facts,
     home::{Home, HomeError, State},
     identity::{self, Identity, IdentityError, Trust},
     link::{Link, LinkError},
@@ -20,6 +22,7 @@ use crate::{
 };
 use edgedeck_model::{Code, Problem, time::HOUR};
 use edgedeck_protocol::{Answer, FromAgent, HEARTBEAT, Hello, Outside, Task, ToAgent, VERSIONS, Welcome};
+use futures::future::BoxFuture;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -150,6 +153,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
     let observing = tokio::spawn(observer.run());
     let mut agent = Agent {
         boot_id: facts::boot_id(&options.sources),
+        collector: Collector::new(options.home.work(), options.sources.clone(), base.access.clone()),
         home: options.home.clone(),
         base,
         observations,
@@ -174,6 +178,7 @@ struct Agent {
     boot_id: String,
     base: Base,
     observations: Observations,
+    collector: Collector,
     status: Status,
     renewal_asked: Option<std::time::Instant>,
 }
@@ -461,19 +466,29 @@ impl Agent {
             tokio::spawn(async move { answers.send(FromAgent::Answer { request, outcome }).await });
             return;
         };
-        let Task::Logs {
-            placement,
-            part,
-            after,
-            lines,
-            wait,
-        } = task;
-        let reading = self
-            .base
-            .workloads
-            .logs(placement, part, LogRequest::new(after, lines, wait));
+        let work: BoxFuture<'static, Result<Answer, Problem>> = match task {
+            Task::Logs {
+                placement,
+                part,
+                after,
+                lines,
+                wait,
+            } => {
+                let request = LogRequest::new(after, lines, wait);
+                let reading = self.base.workloads.logs(placement, part, request);
+                Box::pin(async { reading.await.map(Answer::Logs) })
+            }
+            Task::CollectLogs { job, bytes } => {
+                let known = Known {
+                    facts: self.observations.facts.borrow().clone(),
+                    observed: self.base.workloads.observed().borrow().clone(),
+                };
+                let lines = collect::lines(&self.base.workloads, known.observed.as_ref());
+                Box::pin(self.collector.clone().collect(job, bytes, known, lines))
+            }
+        };
         tokio::spawn(async move {
-            let outcome = reading.await.map(Answer::Logs);
+            let outcome = work.await;
             drop(permit);
             // Nobody waits for it when the link has ended.
             let _ = answers.send(FromAgent::Answer { request, outcome }).await;

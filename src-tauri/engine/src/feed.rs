@@ -12,6 +12,7 @@ use edgedeck_model::{
     event::Event,
     feed::{Change, Feed, WatchQuery},
     group::Group,
+    job::Job,
     node::Node,
     time::DAY,
 };
@@ -24,6 +25,8 @@ const WAIT_MAX: u32 = 30_000;
 const GATHER: Duration = Duration::from_millis(50);
 /// Events that a first answer holds; older ones are read by page.
 const EVENTS_AT_FIRST: u32 = 200;
+/// Jobs that a first answer holds; older ones are read by page.
+const JOBS_AT_FIRST: u32 = 50;
 /// How long tombstones are kept; a watcher that was away for longer gets everything.
 const TOMBSTONES: i64 = DAY;
 
@@ -60,9 +63,12 @@ fn changes(connection: &Connection, rev: u64) -> Result<Vec<Change>> {
         found.extend(active.into_iter().map(|x| (x.rev, Change::Alarm(x))));
         let newest = row::select::<Event>(connection, "ORDER BY rev DESC LIMIT ?1", [EVENTS_AT_FIRST])?;
         found.extend(newest.into_iter().map(|x| (x.rev, Change::Event(x))));
+        let newest = row::select::<Job>(connection, "ORDER BY created_at DESC LIMIT ?1", [JOBS_AT_FIRST])?;
+        found.extend(newest.into_iter().map(|x| (x.rev, Change::Job(x))));
     } else {
         since::<Alarm>(connection, rev, &mut found, |x| (x.rev, Change::Alarm(x)))?;
         since::<Event>(connection, rev, &mut found, |x| (x.rev, Change::Event(x)))?;
+        since::<Job>(connection, rev, &mut found, |x| (x.rev, Change::Job(x)))?;
         let mut statement = connection.prepare_cached("SELECT rev, kind, id FROM gone WHERE rev > ?1")?;
         let mut rows = statement.query([rev])?;
         while let Some(line) = rows.next()? {

@@ -121,6 +121,14 @@ impl Hub {
             .is_some_and(|presence| presence.link.is_some())
     }
 
+    /// Whether a node is thought to be connected: linked, or not silent for long enough to say otherwise.
+    pub fn is_expected(&self, node: NodeId) -> bool {
+        self.nodes
+            .lock()
+            .get(&node)
+            .is_some_and(|presence| presence.state.is_connected())
+    }
+
     /// When a connected node was last heard of.
     pub fn last_seen(&self, node: NodeId, clock: &Clock) -> Option<Time> {
         let nodes = self.nodes.lock();
@@ -185,7 +193,7 @@ impl Hub {
         lost
     }
 
-    async fn ask(&self, node: NodeId, task: Task, wait: Duration) -> std::result::Result<Answer, Problem> {
+    pub async fn ask(&self, node: NodeId, task: Task, wait: Duration) -> std::result::Result<Answer, Problem> {
         let request = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let answer = {
             let mut nodes = self.nodes.lock();
@@ -386,11 +394,14 @@ impl Engine {
             lines: query.lines.clamp(1, LOG_LINES_MAX),
             wait,
         };
-        let Answer::Logs(page) = self
+        match self
             .hub
             .ask(found.node, task, Duration::from_millis(wait.into()))
-            .await?;
-        Ok(page)
+            .await?
+        {
+            Answer::Logs(page) => Ok(page),
+            Answer::Collected { .. } => Err(Problem::internal("an answer to another question")),
+        }
     }
 
     /// Nodes whose link is up.

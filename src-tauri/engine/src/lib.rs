@@ -19,6 +19,7 @@ mod fleet;
 mod groups;
 mod hub;
 mod identity;
+mod jobs;
 mod join;
 mod open;
 mod outside;
@@ -39,6 +40,7 @@ pub use error::{Error, Result};
 pub use find::{Find, Instances, Of, RecordsOf};
 pub use hub::{OFFLINE_AFTER, Session, SessionError};
 pub use identity::{Identified, SignedIn};
+pub use jobs::JobUpload;
 pub use open::{OpenError, Options};
 pub use packages::PackageUpload;
 pub use pki::{CLIENT_URI, ClientTrust, NODE_URI, Pki, Revoked, ServerCertificate, key_hash};
@@ -65,6 +67,7 @@ pub struct Engine {
     identity: identity::Identity,
     clients: pki::Clients,
     outsides: outside::Outsides,
+    jobs: jobs::Jobs,
     alarms: alarms::Active,
     /// Addresses that agents are told, in order.
     addresses: RwLock<Vec<String>>,

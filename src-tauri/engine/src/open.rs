@@ -129,12 +129,14 @@ impl Engine {
             identity,
             clients,
             outsides,
+            jobs: crate::jobs::Jobs::default(),
             alarms,
             addresses: RwLock::new(addresses),
             _lock: lock,
         });
         tokio::spawn(effects_loop(Arc::downgrade(&engine), effects));
         tokio::spawn(tick_loop(Arc::downgrade(&engine)));
+        engine.resume_jobs()?;
         Ok(engine)
     }
 

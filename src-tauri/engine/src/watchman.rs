@@ -32,6 +32,7 @@ impl Engine {
         if due(HOUR) {
             outcomes.push(("certificates", self.judge_certificates().await));
             outcomes.push(("retention", self.retain().await));
+            outcomes.push(("archives", self.retain_archives().await));
             outcomes.push(("tombstones", self.prune_tombstones().await));
         }
         for (what, outcome) in outcomes {

@@ -9,15 +9,15 @@ use axum::{
         rejection::JsonRejection,
         ws::{CloseFrame, Message, WebSocket},
     },
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use edgedeck_engine::{Engine, NODE_URI, Session};
 use edgedeck_model::{Code, NodeId, Problem};
 use edgedeck_protocol::{
-    AGENT_PATH, CA_PATH, FRAME_MAX, FromAgent, JOIN_PATH, JoinRequest, LEAVE_PATH, LINK_PATH, PACKAGE_PATH,
-    SCRIPT_PATH, ToAgent, decode, encode,
+    AGENT_PATH, CA_PATH, FRAME_MAX, FromAgent, JOB_PATH, JOIN_PATH, JoinRequest, LEAVE_PATH, LINK_PATH, PACKAGE_PATH,
+    SCRIPT_PATH, SHA256_HEADER, ToAgent, decode, encode,
 };
 use futures::{SinkExt, StreamExt, stream::SplitSink};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -48,6 +48,10 @@ pub fn router(engine: Arc<Engine>, agents: Option<PathBuf>) -> Router {
         .route(JOIN_PATH, post(join))
         .route(LEAVE_PATH, post(leave))
         .route(&format!("{PACKAGE_PATH}/{{hash}}"), get(package))
+        .route(
+            &format!("{JOB_PATH}/{{job}}"),
+            put(job_file).layer(DefaultBodyLimit::disable()),
+        )
         .route(LINK_PATH, get(link))
         .layer(DefaultBodyLimit::max(JOIN_MAX))
         .with_state(hub)
@@ -147,6 +151,36 @@ async fn package(State(hub): State<Arc<Hub>>, Extension(peer): Extension<Peer>, 
             let stream = ReaderStream::new(tokio::fs::File::from_std(file));
             ([(header::CONTENT_TYPE, "application/gzip")], Body::from_stream(stream)).into_response()
         }
+        Err(problem) => problem_response(&problem),
+    }
+}
+
+/// Takes a node's archive for a job, streamed to disk; the engine knows how large it may be.
+async fn job_file(
+    State(hub): State<Arc<Hub>>,
+    Extension(peer): Extension<Peer>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let taken = async {
+        let node = present_node(&hub, &peer)?;
+        let job = job.parse().map_err(|_| Problem::not_found("job"))?;
+        let sha256 = headers.get(SHA256_HEADER).and_then(|hash| hash.to_str().ok());
+        let sha256 = sha256.ok_or_else(|| Problem::invalid("sha256", "required"))?;
+        let mut upload = hub.engine.upload_job_file(job, node)?;
+        let mut stream = body.into_data_stream();
+        loop {
+            let next = tokio::time::timeout(SILENCE, stream.next()).await;
+            match next.map_err(|_| Problem::new(Code::Unreachable))? {
+                // Whatever has arrived of a broken upload is dropped with its temporary file.
+                Some(chunk) => upload.write(&chunk.map_err(|_| Problem::new(Code::Malformed))?)?,
+                None => return upload.keep(sha256),
+            }
+        }
+    };
+    match taken.await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(problem) => problem_response(&problem),
     }
 }

@@ -3,6 +3,7 @@
 //! Code here only translates: rules live in `model`, state in `engine`.
 
 mod agent_files;
+mod archive;
 pub mod console;
 pub mod dialects;
 mod fleet;

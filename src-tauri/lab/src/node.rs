@@ -217,8 +217,11 @@ impl Linked<'_> {
                     }
                     ToAgent::Request { request, task } => {
                         if let Some(task) = self.answer(request, task, false).await? {
-                            let Task::Logs { wait, .. } = &task;
-                            let until = Instant::now() + Duration::from_millis((*wait).clamp(1, 1_000).into());
+                            let wait = match &task {
+                                Task::Logs { wait, .. } => *wait,
+                                Task::CollectLogs { .. } => 0,
+                            };
+                            let until = Instant::now() + Duration::from_millis(wait.clamp(1, 1_000).into());
                             waiting.push(Waiting { until, request, task });
                         }
                     }
@@ -295,7 +298,13 @@ impl Linked<'_> {
             lines,
             wait,
             ..
-        } = task.clone();
+        } = task.clone()
+        else {
+            // There is no machine to collect anything from.
+            let outcome = Err(Problem::new(Code::NotBuilt));
+            self.link.send(&FromAgent::Answer { request, outcome }).await?;
+            return Ok(None);
+        };
         let page = self.instances.logs(placement, after, lines, edgedeck_agent::now());
         if !now_or_never && wait > 0 && page.as_ref().is_some_and(|page| page.lines.is_empty()) {
             return Ok(Some(task));

@@ -3,8 +3,8 @@
 //! The gateway routes by these declarations and the UI calls by them. Errors are a [`crate::Problem`] in JSON.
 
 use crate::{
-    AlarmId, ApiTokenId, AppId, ClientCertificateId, DeploymentId, GroupId, JoinTokenId, NodeId, PlacementId, Time,
-    UserId, VersionId,
+    AlarmId, ApiTokenId, AppId, ClientCertificateId, DeploymentId, GroupId, JobId, JoinTokenId, NodeId, PlacementId,
+    Time, UserId, VersionId,
     alarm::{Alarm, Thresholds},
     app::{App, Spec, Version},
     audit::AuditEntry,
@@ -15,6 +15,7 @@ use crate::{
     fit::Limits,
     group::Group,
     image::Registry,
+    job::{Job, JobItem},
     join::{JoinToken, JoinTokenKind, NewJoinToken},
     node::{Node, NodeRow, NodeState},
     telemetry::{Series, SeriesQuery},
@@ -154,6 +155,14 @@ endpoints! {
     ListEvents: Get "/api/events", VIEWER, (), EventQuery, () => Page<Event>;
     ListAudit: Get "/api/audit", ADMIN, (), PageQuery, () => Page<AuditEntry>;
 
+    ListJobs: Get "/api/jobs", VIEWER, (), PageQuery, () => Page<Job>;
+    GetJob: Get "/api/jobs/{id}", VIEWER, ById<JobId>, (), () => Job;
+    /// What a job does with each of its nodes.
+    ListJobItems: Get "/api/jobs/{id}/items", VIEWER, ById<JobId>, PageQuery, () => Page<JobItem>;
+    /// Collects the logs of nodes into an archive; the archives of earlier collections go.
+    CollectLogs: Post "/api/jobs/logs", OPERATOR, (), (), NodesBody => Job;
+    StopJob: Post "/api/jobs/{id}/stop", OPERATOR, ById<JobId>, (), () => Job;
+
     ListUsers: Get "/api/users", ADMIN, (), (), () => Vec<User>;
     CreateUser: Post "/api/users", ADMIN, (), (), NewUserBody => User;
     DeleteUser: Delete "/api/users/{id}", ADMIN, ById<UserId>, (), () => ();
@@ -188,6 +197,8 @@ endpoints! {
 pub const PACKAGES_PATH: &str = "/api/packages";
 /// A report, `GET` with [`ReportQuery`]; answers the file itself. Viewers.
 pub const REPORT_PATH: &str = "/api/report";
+/// What a job has made, `GET {path}/{id}/file`; answers the file itself. Operators.
+pub const JOBS_PATH: &str = "/api/jobs";
 /// Must be sent, with the value of [`Me::csrf`], by browsers with every change.
 pub const CSRF_HEADER: &str = "x-edgedeck-csrf";
 /// Largest JSON body, in bytes.

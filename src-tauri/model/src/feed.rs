@@ -7,6 +7,7 @@ use crate::{
     deployment::{Deployment, Placement},
     event::Event,
     group::Group,
+    job::Job,
     node::NodeRow,
     telemetry::Live,
 };
@@ -51,6 +52,7 @@ pub enum Change {
     Placement(Placement),
     Alarm(Alarm),
     Event(Event),
+    Job(Job),
     /// It is no more.
     Gone {
         kind: Kind,
@@ -70,4 +72,5 @@ pub enum Kind {
     Placement,
     Alarm,
     Event,
+    Job,
 }

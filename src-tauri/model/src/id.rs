@@ -42,4 +42,6 @@ ids! {
     ApiTokenId,
     AuditId,
     ClientCertificateId,
+    /// Administrative work that takes its time.
+    JobId,
 }

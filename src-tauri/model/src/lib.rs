@@ -15,6 +15,7 @@ pub mod fit;
 pub mod group;
 pub mod id;
 pub mod image;
+pub mod job;
 pub mod join;
 pub mod name;
 pub mod node;

@@ -6,6 +6,7 @@ use crate::{
     deployment::{InstanceState, PartStatus, Reason},
     event::{Event, EventKind},
     fit::Misfit,
+    job::{ItemState, JobKind, JobState},
     node::NodeState,
     telemetry::Metric,
     user::Role,
@@ -99,6 +100,39 @@ pub fn severity(severity: Severity, lang: Lang) -> &'static str {
     )
 }
 
+pub fn job_kind(kind: JobKind, lang: Lang) -> &'static str {
+    match kind {
+        JobKind::Logs => pick(lang, ("收集日志", "Collect logs")),
+    }
+}
+
+pub fn job_state(state: JobState, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match state {
+            JobState::Waiting => ("等待中", "Waiting"),
+            JobState::Running => ("进行中", "Running"),
+            JobState::Stopping => ("正在停止", "Stopping"),
+            JobState::Succeeded => ("成功", "Succeeded"),
+            JobState::Partly => ("部分成功", "Partly succeeded"),
+            JobState::Failed => ("失败", "Failed"),
+            JobState::Stopped => ("已停止", "Stopped"),
+        },
+    )
+}
+
+pub fn item_state(state: ItemState, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match state {
+            ItemState::Waiting => ("等待中", "Waiting"),
+            ItemState::Running => ("进行中", "Running"),
+            ItemState::Succeeded => ("成功", "Succeeded"),
+            ItemState::Failed => ("失败", "Failed"),
+        },
+    )
+}
+
 /// What an audit line's action is called; one that this version does not know keeps its key.
 pub fn action(key: &str, lang: Lang) -> &str {
     let words = match key {
@@ -124,6 +158,10 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "group.delete" => ("删除分组", "Group deleted"),
         "group.remove" => ("移出分组", "Removed from a group"),
         "group.update" => ("修改分组", "Group changed"),
+        "job.create" => ("开始作业", "Job begun"),
+        "job.download" => ("下载作业结果", "Job's file downloaded"),
+        "job.end" => ("作业结束", "Job ended"),
+        "job.stop" => ("停止作业", "Job stopped"),
         "join-token.create" => ("创建加入令牌", "Join token made"),
         "join-token.revoke" => ("撤销加入令牌", "Join token revoked"),
         "node.join" => ("节点加入", "Node joined"),
@@ -396,6 +434,7 @@ pub fn noun(key: &str, lang: Lang) -> &str {
         "token" => ("令牌", "token"),
         "package" => ("程序包", "package"),
         "authority" => ("外部 CA", "outside CA"),
+        "job" => ("作业", "job"),
         "registry" => ("镜像仓库", "image registry"),
         "client-certificate" => ("客户端证书", "client certificate"),
         "serial" => ("序列号", "serial number"),
@@ -473,6 +512,21 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
             "must have 1 to 256 characters, without colons and control characters",
         ),
         "password-length" => ("须为 1 至 256 个字符", "must have 1 to 256 characters"),
+        "job-nodes" => ("须为 1 至 10000 个不同的节点", "must be 1 to 10,000 different nodes"),
+        "job-runs" => (
+            "同类作业正在进行，请等待其结束或将其停止",
+            "another job of this kind runs; wait for its end, or stop it",
+        ),
+        "job-over" => ("作业已结束", "the job is over"),
+        "job-stopped" => ("作业已停止", "the job was stopped"),
+        "job-late" => ("超过作业时限", "the job's time was over"),
+        "no-archive" => (
+            "没有可下载的文件，或已过期",
+            "there is no file to download, or its time is over",
+        ),
+        "nothing-sent" => ("节点没有发送文件", "the node has sent no file"),
+        "checksum" => ("校验和不符", "is not the checksum of what was sent"),
+        "busy" => ("节点正忙", "the node is busy with another one"),
         "base64" => ("不是有效的 Base64 文本", "is not text in Base64"),
         "certificate-form" => ("不是 PEM 格式的证书", "is not one or more certificates in PEM form"),
         "certificate-count" => ("证书链最多 10 个证书", "holds more than 10 certificates"),

@@ -1,7 +1,7 @@
 //! The frames of the link.
 
 use edgedeck_model::{
-    DeploymentId, PlacementId, Problem, Time, VersionId,
+    DeploymentId, JobId, PlacementId, Problem, Time, VersionId,
     api::{LogLine, LogPage},
     app::Spec,
     deployment::{PartStatus, Wanted},
@@ -189,11 +189,21 @@ pub enum Task {
         lines: u32,
         wait: u32,
     },
+    /// Pack what the node has of logs, and send it to [`crate::JOB_PATH`] before answering.
+    CollectLogs {
+        job: JobId,
+        /// Largest archive that is taken.
+        bytes: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     Logs(LogPage),
+    /// The archive was sent and taken.
+    Collected {
+        sha256: String,
+    },
 }
 
 /// Most lines of one answer, and most bytes of one line; longer lines are cut.

@@ -18,6 +18,11 @@ pub const AGENT_PATH: &str = "/agent";
 /// `GET {path}/{sha256}`, a process package; needs the client certificate.
 pub const PACKAGE_PATH: &str = "/packages";
 
+/// `PUT {path}/{job}`, an archive that a job has asked for, with [`SHA256_HEADER`]; needs the client certificate.
+pub const JOB_PATH: &str = "/jobs";
+/// SHA-256 of a body, in hex.
+pub const SHA256_HEADER: &str = "x-edgedeck-sha256";
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRequest {
     pub token: String,

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-const SCREENS: [&str; 19] = [
+const SCREENS: [&str; 20] = [
     "",
     "nodes",
     "nodes?face=table",
@@ -34,6 +34,7 @@ const SCREENS: [&str; 19] = [
     "access",
     "certificates",
     "images",
+    "jobs",
     "audit",
     "settings",
     "status",

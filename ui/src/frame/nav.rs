@@ -24,6 +24,7 @@ texts! {
     APPS: "应用", "Apps";
     DEPLOYMENTS: "部署", "Deployments";
     IMAGES: "镜像", "Images";
+    JOBS: "作业", "Jobs";
     ALARMS: "告警", "Alarms";
     EVENTS: "事件", "Events";
     USERS: "用户", "Users";
@@ -62,6 +63,7 @@ pub const ENTRIES: &[Entry] = &[
     entry(LAB, "/join", JOIN, Icon::Join, Role::Operator),
     entry(RUN, "/apps", APPS, Icon::Apps, Role::Viewer),
     entry(RUN, "/deployments", DEPLOYMENTS, Icon::Deployments, Role::Viewer),
+    entry(RUN, "/jobs", JOBS, Icon::Logs, Role::Viewer),
     entry(RUN, "/images", IMAGES, Icon::Rows, Role::Viewer),
     entry(WATCH, "/alarms", ALARMS, Icon::Alarms, Role::Viewer),
     entry(WATCH, "/events", EVENTS, Icon::Events, Role::Viewer),

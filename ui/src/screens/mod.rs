@@ -8,6 +8,7 @@ pub mod deploy;
 pub mod deployments;
 pub mod groups;
 pub mod images;
+pub mod jobs;
 pub mod join;
 pub mod node;
 pub mod nodes;
@@ -58,6 +59,8 @@ pub fn Screens() -> impl IntoView {
             <Route path=path!("/access") view=settings::Access/>
             <Route path=path!("/certificates") view=settings::Certificates/>
             <Route path=path!("/images") view=images::Images/>
+            <Route path=path!("/jobs") view=jobs::Jobs/>
+            <Route path=path!("/jobs/:id") view=jobs::JobPage/>
             <Route path=path!("/audit") view=settings::Audit/>
             <Route path=path!("/status") view=settings::StatusPage/>
         </Routes>

@@ -37,6 +37,7 @@ rows! {
     edgedeck_model::deployment::Placement: "placement", Placement;
     edgedeck_model::alarm::Alarm: "alarm", Alarm;
     edgedeck_model::event::Event: "event", Event;
+    edgedeck_model::job::Job: "job", Job;
 }
 
 /// Number of a kind in the table of tombstones. Never reuse one.
@@ -50,6 +51,7 @@ pub fn kind_number(kind: Kind) -> u8 {
         Kind::Placement => 6,
         Kind::Alarm => 7,
         Kind::Event => 8,
+        Kind::Job => 9,
     }
 }
 
@@ -64,6 +66,7 @@ pub fn kind_of(number: u8) -> Option<Kind> {
         K::Placement,
         K::Alarm,
         K::Event,
+        K::Job,
     ]
     .into_iter()
     .find(|kind| kind_number(*kind) == number)

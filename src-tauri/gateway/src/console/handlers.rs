@@ -129,6 +129,11 @@ fn watching(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
 
 fn administration(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
     routes! { router;
+        ListJobs(call) Ok(call.console.engine.list_jobs(&bounded(call.query))?);
+        GetJob(call) Ok(call.console.engine.job(call.args.id)?);
+        ListJobItems(call) Ok(call.console.engine.job_items(call.args.id, &bounded(call.query))?);
+        CollectLogs(call) call.console.engine.collect_logs(&call.caller.actor(), call.body.nodes).await;
+        StopJob(call) call.console.engine.stop_job(&call.caller.actor(), call.args.id).await;
         ListAudit(call) Ok(call.console.engine.list_audit(&bounded(call.query))?);
         ListUsers(call) Ok(call.console.engine.list_users()?);
         CreateUser(call) call.console.engine.create_user(&call.caller.actor(), call.body).await;

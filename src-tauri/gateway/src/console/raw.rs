@@ -1,11 +1,11 @@
 //! Endpoints whose request or answer is not JSON, or that set the cookie: signing in and out, packages, reports.
 
 use super::{Console, SESSION_COOKIE, caller::Caller, handlers::me, json, malformed, parse_body, problem_response};
-use crate::report;
+use crate::{archive, report};
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, Query, Request, State},
+    extract::{DefaultBodyLimit, Path, Query, Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
@@ -13,8 +13,8 @@ use axum::{
 use edgedeck_model::{
     Problem,
     api::{
-        BODY_MAX, Endpoint, PACKAGE_MAX, PACKAGES_PATH, Package, REPORT_PATH, ReportFormat, ReportQuery, SignIn,
-        SignInBody, SignOut,
+        BODY_MAX, Endpoint, JOBS_PATH, PACKAGE_MAX, PACKAGES_PATH, Package, REPORT_PATH, ReportFormat, ReportQuery,
+        SignIn, SignInBody, SignOut,
     },
     user::Role,
 };
@@ -32,6 +32,7 @@ pub fn routes(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         .route(SignOut::PATH, delete(sign_out))
         .route(PACKAGES_PATH, put(upload).layer(package_limit))
         .route(REPORT_PATH, get(report_file))
+        .route(&format!("{JOBS_PATH}/{{id}}/file"), get(job_archive))
 }
 
 fn cookie(secret: &str, seconds: i64) -> Option<HeaderValue> {
@@ -105,6 +106,26 @@ async fn upload(State(console): State<Arc<Console>>, request: Request) -> Respon
         }
         let package: Package = console.engine.keep_package(&caller.actor(), upload).await?;
         Ok(json(StatusCode::OK, &package))
+    };
+    answer(outcome.await)
+}
+
+/// What a job has made.
+async fn job_archive(State(console): State<Arc<Console>>, Path(id): Path<String>, request: Request) -> Response {
+    let outcome = async {
+        let (parts, _) = request.into_parts();
+        let caller = Caller::of(&console.engine, &parts, false).await?;
+        caller
+            .require(&console.engine, Some(Role::Operator), "job.download")
+            .await?;
+        let id = id.parse().map_err(|_| Problem::not_found("job"))?;
+        let job = console.engine.job(id)?;
+        if !job.has_file(console.engine.now()) {
+            return Err(Problem::conflict("no-archive"));
+        }
+        let (job, items) = console.engine.archive_of(job)?;
+        let name = format!("logs-{}.tar.gz", job.created_at.0 / 1_000);
+        Ok(archive::response(console.engine.clone(), job, items, &name))
     };
     answer(outcome.await)
 }

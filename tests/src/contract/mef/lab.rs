@@ -12,14 +12,18 @@ use edgedeck_agent::{
 use edgedeck_engine::{Actor, AliasKind, Clock, Engine, System};
 use edgedeck_gateway::{Options, Running, dialects::mef::MefOptions};
 use edgedeck_model::{
-    AppId, GroupId, NodeId, Time,
+    AppId, Code, GroupId, JobId, NodeId, Problem, Time,
     deployment::{InstanceState, PartStatus},
     join::JoinTokenKind,
     node::{Facts, Runtime},
     telemetry::{Metric, Sample, Value as Measured},
 };
-use edgedeck_protocol::{FromAgent, Hello, Instance, JoinRequest, Observed, Outside, ToAgent, VERSIONS};
+use edgedeck_protocol::{
+    Answer as Collected, FromAgent, Hello, Instance, JOB_PATH, JoinRequest, Observed, Outside, SHA256_HEADER, Task,
+    ToAgent, VERSIONS,
+};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
@@ -405,7 +409,12 @@ impl MefLab {
         let (link, _) = Link::open(&address, Arc::new(trust.client(&node.identity)?), hello).await?;
         let (orders, taken) = mpsc::unbounded_channel();
         let (sent, outside) = watch::channel(Outside::default());
-        let task = tokio::spawn(live(link, taken, sent));
+        let pem = format!("{}{}", node.identity.certificate_pem, node.identity.key_pem);
+        let bulk = Bulk {
+            http: http(self.engine().pki.ca_pem(), Some(&pem))?,
+            base: format!("https://{address}"),
+        };
+        let task = tokio::spawn(live(link, taken, sent, bulk));
         let runtime = Runtime {
             name: "docker".into(),
             version: "27".into(),
@@ -478,6 +487,56 @@ pub enum Order {
     Disk(f32),
     /// Whether it can keep what it is sent of systems outside the lab.
     Keeps(bool),
+    /// What it does when its logs are collected.
+    Collects(Collects),
+}
+
+#[derive(Clone, Copy)]
+pub enum Collects {
+    /// It sends them.
+    Sends,
+    /// It says that its disk is full.
+    Fails,
+    /// It says that it has sent them, and has not.
+    Lies,
+    Nothing,
+}
+
+/// Where a box sends what is too large for its link.
+struct Bulk {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Bulk {
+    /// Sends an archive as a job has asked for, and tells its SHA-256.
+    async fn send(&self, job: JobId, sha256: Option<&str>) -> Result<String, Problem> {
+        let archive = format!("logs of {job}").into_bytes();
+        let own = hex::encode(Sha256::digest(&archive));
+        let put = self.http.put(format!("{}{JOB_PATH}/{job}", self.base));
+        let answer = put
+            .header(SHA256_HEADER, sha256.unwrap_or(&own))
+            .body(archive)
+            .send()
+            .await;
+        let answer = answer.map_err(Problem::internal)?;
+        if answer.status().is_success() {
+            Ok(own)
+        } else {
+            Err(answer.json().await.map_err(Problem::internal)?)
+        }
+    }
+
+    async fn collect(&self, how: Collects, job: JobId) -> Option<Result<Collected, Problem>> {
+        Some(match how {
+            Collects::Sends => self.send(job, None).await.map(|sha256| Collected::Collected { sha256 }),
+            Collects::Fails => Err(Problem::new(Code::StoreUnavailable)),
+            Collects::Lies => Ok(Collected::Collected {
+                sha256: "00".to_owned(),
+            }),
+            Collects::Nothing => return None,
+        })
+    }
 }
 
 impl Connected {
@@ -495,11 +554,16 @@ impl Connected {
 }
 
 /// What an agent does on its link, with containers that only say what they are told to.
-async fn live(mut link: Link, mut orders: mpsc::UnboundedReceiver<Order>, sent: watch::Sender<Outside>) -> bool {
+async fn live(
+    mut link: Link,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    sent: watch::Sender<Outside>,
+    bulk: Bulk,
+) -> bool {
     let mut desired = edgedeck_protocol::Desired::default();
     let (mut state, mut restarts, mut sequence, mut sample) = (InstanceState::Running, 0, 0, 0);
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
-    let mut keeps = true;
+    let (mut keeps, mut collects) = (true, Collects::Sends);
     loop {
         let frame = tokio::select! {
             received = link.receive() => match received {
@@ -513,6 +577,10 @@ async fn live(mut link: Link, mut orders: mpsc::UnboundedReceiver<Order>, sent: 
                     sent.send_replace(outside);
                     FromAgent::OutsideTaken { revision, problem }
                 }
+                Ok(ToAgent::Request { request, task: Task::CollectLogs { job, .. } }) => match bulk.collect(collects, job).await {
+                    Some(outcome) => FromAgent::Answer { request, outcome },
+                    None => continue,
+                },
                 Ok(ToAgent::Removed) => return true,
                 Ok(_) => continue,
                 Err(_) => return false,
@@ -528,6 +596,10 @@ async fn live(mut link: Link, mut orders: mpsc::UnboundedReceiver<Order>, sent: 
                     sample += 1;
                     let values = vec![Measured { metric: Metric::DiskPercent, part: 0, value }];
                     FromAgent::Sample { number: sample, sample: Sample { at: edgedeck_agent::now(), values } }
+                }
+                Some(Order::Collects(now)) => {
+                    collects = now;
+                    continue;
                 }
                 Some(Order::Keeps(now)) => {
                     keeps = now;

@@ -8,6 +8,7 @@ mod images;
 mod instances;
 mod lab;
 mod limits;
+mod logs;
 mod nodes;
 mod wire;
 
@@ -24,6 +25,7 @@ pub const CHAPTERS: &[Chapter<MefLab>] = &[
     alarms::CHAPTER,
     certificates::CHAPTER,
     images::CHAPTER,
+    logs::CHAPTER,
     limits::CHAPTER,
 ];
 
@@ -37,5 +39,13 @@ pub const DEPARTED: &[Exception] = &[
     Exception {
         rule: "importCrl/5a3695b7",
         why: "a list is in force at once, for open connections too: a revoked client must not go on until somebody restarts",
+    },
+    Exception {
+        rule: "createLogTask/0543e5e8",
+        why: "what was acknowledged survives a restart: a task goes on where it was, and its logs are kept",
+    },
+    Exception {
+        rule: "downloadLogFile/ae243eb9",
+        why: "the file survives a restart; that a new task takes its place is createLogTask's rule and holds",
     },
 ];

@@ -28,8 +28,15 @@ rows!(
     edgedeck_model::user::User,
     edgedeck_model::user::ApiToken,
     edgedeck_model::join::JoinToken,
-    edgedeck_model::certificate::ClientCertificate
+    edgedeck_model::certificate::ClientCertificate,
+    edgedeck_model::job::Job
 );
+
+impl Row for Arc<edgedeck_model::job::JobItem> {
+    fn id(&self) -> Uuid {
+        self.node.0
+    }
+}
 
 /// A node by its id: the cells read the node itself from the store.
 impl Row for edgedeck_model::NodeId {

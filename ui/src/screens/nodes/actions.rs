@@ -9,10 +9,14 @@ use crate::{
 };
 use edgedeck_model::{
     GroupId, NodeId, Problem,
-    api::{AddToGroup, ById, CreateGroup, GroupBody, ManageBody, ManageNode, NodesBody, RemoveFromGroup, RemoveNode},
+    api::{
+        AddToGroup, ById, CollectLogs, CreateGroup, GroupBody, ManageBody, ManageNode, NodesBody, RemoveFromGroup,
+        RemoveNode,
+    },
 };
 use futures::{StreamExt, stream};
 use leptos::prelude::*;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
 
 texts! {
     MANAGE: "纳管节点", "Manage nodes";
@@ -30,6 +34,10 @@ texts! {
     ADD_VERB: "加入", "Add";
     ADDED: "已将 {n} 个节点加入分组 {group}。", "{n} {n|node|nodes} added to group {group}.";
     ADD_TEXT: "将把 {n} 个节点加入所选分组；部署到该分组的应用会在这些节点上启动。", "Adds {n} {n|node|nodes} to the group; apps deployed to it start on them.";
+    LOGS: "收集日志", "Collect logs";
+    LOGS_TEXT: "每个节点会打包其代理与工作负载的最新日志并发送给引擎；先前收集的文件会被删除。", "Each node packs the newest logs of its agent and its workloads and sends them to the engine. What was collected before is deleted.";
+    LOGS_VERB: "收集", "Collect";
+    LOGS_BEGUN: "正在收集 {n} 个节点的日志。", "The logs of {n} {n|node|nodes} are being collected.";
     PROGRESS: "{done} / {all}", "{done} of {all}";
     FAILED: "{n} 个节点失败，第一个：{name}", "{n} {n|node|nodes} failed, the first one: {name}";
 }
@@ -40,6 +48,7 @@ pub enum Doing {
     Manage(Vec<NodeId>),
     Group(Vec<NodeId>),
     Remove(Vec<NodeId>),
+    Logs(Vec<NodeId>),
 }
 
 /// Requests that run beside each other.
@@ -116,24 +125,26 @@ impl Run {
 #[component]
 pub fn NodeActions(doing: RwSignal<Option<Doing>>, done: Callback<()>) -> impl IntoView {
     let run = Run::new();
-    let [managing, grouping, removing] = [(); 3].map(|()| RwSignal::new(false));
+    let [managing, grouping, removing, collecting] = [(); 4].map(|()| RwSignal::new(false));
+    let navigate = StoredValue::new_local(use_navigate());
     Effect::new(move |_| {
         let now = doing.get();
         run.reset();
         managing.set(matches!(now, Some(Doing::Manage(_))));
         grouping.set(matches!(now, Some(Doing::Group(_))));
         removing.set(matches!(now, Some(Doing::Remove(_))));
+        collecting.set(matches!(now, Some(Doing::Logs(_))));
     });
     // A dialog that was closed ends the action.
     Effect::new(move |before: Option<bool>| {
-        let is_open = managing.get() || grouping.get() || removing.get();
+        let is_open = managing.get() || grouping.get() || removing.get() || collecting.get();
         if before == Some(true) && !is_open {
             doing.set(None);
         }
         is_open
     });
     let ids = Memo::new(move |_| match doing.get() {
-        Some(Doing::Manage(ids) | Doing::Group(ids) | Doing::Remove(ids)) => ids,
+        Some(Doing::Manage(ids) | Doing::Group(ids) | Doing::Remove(ids) | Doing::Logs(ids)) => ids,
         None => Vec::new(),
     });
     // Only those that still wait: somebody else may have managed some.
@@ -176,6 +187,25 @@ pub fn NodeActions(doing: RwSignal<Option<Doing>>, done: Callback<()>) -> impl I
             }
         });
     });
+    let collect = Callback::new(move |()| {
+        let nodes = ids.get_untracked();
+        let count = nodes.len();
+        run.reset();
+        run.busy.set(true);
+        leptos::task::spawn_local(async move {
+            let begun = api::call::<CollectLogs>((), &(), &NodesBody { nodes }).await;
+            run.busy.try_set(false);
+            match begun {
+                Ok(job) => {
+                    finish(collecting, LOGS_BEGUN, count);
+                    navigate.with_value(|navigate| navigate(&format!("/jobs/{}", job.id), NavigateOptions::default()));
+                }
+                Err(problem) => {
+                    run.problem.try_set(Some(problem));
+                }
+            }
+        });
+    });
     let text_of = move |text: Text| {
         Signal::derive(move || {
             let told = text.get().to_owned();
@@ -192,6 +222,7 @@ pub fn NodeActions(doing: RwSignal<Option<Doing>>, done: Callback<()>) -> impl I
     view! {
         <Confirm open=managing title=MANAGE text=text_of(MANAGE_TEXT) names=manage_names label=MANAGE_VERB busy=run.busy problem=run.problem act=manage/>
         <Confirm open=removing title=REMOVE text=text_of(REMOVE_TEXT) names=names label=REMOVE_VERB danger=true busy=run.busy problem=run.problem act=remove/>
+        <Confirm open=collecting title=LOGS text=text_of(LOGS_TEXT) names=names label=LOGS_VERB busy=run.busy problem=run.problem act=collect/>
         <Dialog open=grouping title=ADD test="group-dialog">
             <GroupForm ids=ids.get_untracked() open=grouping done=done/>
         </Dialog>

@@ -58,6 +58,7 @@ texts! {
     CLEAR: "取消选择", "Select none";
     MANAGE: "纳管", "Manage";
     ADD_TO_GROUP: "加入分组", "Add to group";
+    LOGS: "收集日志", "Collect logs";
     REMOVE: "移除", "Remove";
     BY_GROUP: "按分组", "By group";
     BY_MODEL: "按型号", "By model";
@@ -120,6 +121,7 @@ pub fn Nodes() -> impl IntoView {
     for (title, sign, make) in [
         (MANAGE, Icon::Check, Doing::Manage as fn(Vec<NodeId>) -> Doing),
         (ADD_TO_GROUP, Icon::Groups, Doing::Group),
+        (LOGS, Icon::Logs, Doing::Logs),
         (REMOVE, Icon::Trash, Doing::Remove),
     ] {
         palette::offer(title, sign, Role::Operator, move || {
@@ -285,6 +287,7 @@ fn Selection(selected: RwSignal<HashSet<Uuid>>, doing: RwSignal<Option<Doing>>) 
                 <Show when=move || may(Role::Operator)>
                     <Button label=MANAGE sign=Icon::Check disabled=none_waits press=act(Doing::Manage) test="do-manage"/>
                     <Button label=ADD_TO_GROUP sign=Icon::Groups press=act(Doing::Group) test="do-group"/>
+                    <Button label=LOGS sign=Icon::Logs press=act(Doing::Logs) test="do-logs"/>
                     <Button label=REMOVE sign=Icon::Trash kind=Kind::Danger press=act(Doing::Remove) test="do-remove"/>
                 </Show>
                 <Button label=CLEAR kind=Kind::Quiet press=Callback::new(move |()| selected.set(HashSet::new())) test="do-clear"/>

@@ -83,6 +83,11 @@ pub fn utc(time: Time) -> String {
     stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// RFC 3339 in UTC, to the nanosecond.
+pub fn precise(time: Time) -> String {
+    stamp(time).strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()
+}
+
 fn stamp(time: Time) -> Timestamp {
     Timestamp::from_millisecond(time.0).unwrap_or(Timestamp::UNIX_EPOCH)
 }

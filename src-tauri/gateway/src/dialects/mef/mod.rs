@@ -13,6 +13,7 @@ mod groups;
 mod images;
 mod instances;
 mod kinds;
+mod logs;
 mod nodes;
 mod request;
 mod rules;
@@ -117,6 +118,12 @@ fn served() -> Router<Arc<Engine>> {
         .route("/certmanager/v1/export", get(certificates::export))
         .route("/certmanager/v1/crl/import", post(certificates::import_crl))
         .route("/edgemanager/v1/token", get(certificates::token))
+        .route("/edgemanager/v1/logmgmt/dump/task", post(logs::create).get(logs::get))
+        .route("/edgemanager/v1/logmgmt/dump/task/", post(logs::create).get(logs::get))
+        .route(
+            "/edgemanager/v1/logmgmt/dump/download/edgeNodes.tar.gz",
+            get(logs::download),
+        )
         .route("/edgemanager/v1/image/config", post(images::configure))
 }
 
@@ -124,14 +131,6 @@ fn served() -> Router<Arc<Engine>> {
 fn not_built() -> Router<Arc<Engine>> {
     let refuse = |code: &'static str| move || async move { missing(code) };
     Router::new()
-        .route(
-            "/edgemanager/v1/logmgmt/dump/task",
-            post(refuse("40051002")).get(refuse("40052002")),
-        )
-        .route(
-            "/edgemanager/v1/logmgmt/dump/download/edgeNodes.tar.gz",
-            get(refuse(UNAVAILABLE.0)),
-        )
         .route("/edgemanager/v1/software/edge/download", post(refuse("40012016")))
         .route(
             "/edgemanager/v1/software/edge/download-progress",

@@ -1,0 +1,178 @@
+//! What nodes send for a job: one file each, in the job's folder.
+
+use crate::{Engine, error::Result};
+use edgedeck_model::{
+    Code, JobId, NodeId, Problem,
+    job::{ItemState, Job, JobItem, JobState, LOGS_BYTES_MAX},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::PathBuf,
+};
+use tempfile::NamedTempFile;
+
+/// Free bytes that uploads leave on the data's disk.
+const DISK_LEFT: u64 = 512 * 1024 * 1024;
+/// Uploads that may be under way for one job and node, of an agent that tries again.
+const PREFIX: &str = "part-";
+
+/// A node's file on its way in.
+pub struct JobUpload {
+    file: NamedTempFile,
+    place: PathBuf,
+    hash: Sha256,
+    bytes: u64,
+}
+
+fn disk(error: io::Error) -> Problem {
+    Problem {
+        detail: Some(error.to_string()),
+        ..Problem::new(Code::StoreUnavailable)
+    }
+}
+
+impl JobUpload {
+    /// # Errors
+    /// [`Code::TooLarge`] past the limit, [`Code::StoreUnavailable`] when the disk is full.
+    pub fn write(&mut self, chunk: &[u8]) -> std::result::Result<(), Problem> {
+        self.bytes += chunk.len() as u64;
+        if self.bytes > LOGS_BYTES_MAX {
+            return Err(Problem::new(Code::TooLarge).with("max", LOGS_BYTES_MAX));
+        }
+        self.hash.update(chunk);
+        self.file.write_all(chunk).map_err(disk)
+    }
+
+    /// Keeps the file if it is what the node meant to send.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] when its SHA-256 is another one.
+    pub fn keep(self, sha256: &str) -> std::result::Result<(), Problem> {
+        if hex::encode(self.hash.finalize()) != sha256 {
+            return Err(Problem::invalid("sha256", "checksum"));
+        }
+        self.file.as_file().sync_all().map_err(disk)?;
+        self.file.persist(&self.place).map_err(|error| disk(error.error))?;
+        Ok(())
+    }
+}
+
+impl Engine {
+    pub(super) fn job_folder(&self, job: JobId) -> PathBuf {
+        self.data().join("jobs").join(job.to_string())
+    }
+
+    pub(super) fn job_file(&self, job: JobId, node: NodeId) -> PathBuf {
+        self.job_folder(job).join(format!("{node}.tar.gz"))
+    }
+
+    /// Begins the upload of a node's file.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] unless the job is just asking this node, [`Code::StoreUnavailable`].
+    pub fn upload_job_file(&self, job: JobId, node: NodeId) -> std::result::Result<JobUpload, Problem> {
+        let (state, item) = self
+            .store
+            .read(|connection| Ok((super::job(connection, job)?.state, super::item(connection, job, node)?)))?;
+        let is_asked = item.is_some_and(|item| item.state == ItemState::Running);
+        if state != JobState::Running || !is_asked {
+            return Err(Problem::not_found("job"));
+        }
+        let folder = self.job_folder(job);
+        fs::create_dir_all(&folder).map_err(disk)?;
+        let space = nix::sys::statvfs::statvfs(&folder).map_err(|error| disk(error.into()))?;
+        if space.blocks_available() * space.fragment_size() < DISK_LEFT + LOGS_BYTES_MAX {
+            return Err(disk(io::ErrorKind::StorageFull.into()));
+        }
+        Ok(JobUpload {
+            file: tempfile::Builder::new()
+                .prefix(PREFIX)
+                .tempfile_in(&folder)
+                .map_err(disk)?,
+            place: self.job_file(job, node),
+            hash: Sha256::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Writes the archive of a job: a `.tar.gz` with each node's own, called by its serial number.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] where there is none or its time is over; those of the disk and of `out`.
+    pub fn write_job_archive(&self, job: &Job, items: &[JobItem], out: impl Write) -> std::result::Result<(), Problem> {
+        // What is inside is packed already.
+        let packed = flate2::write::GzEncoder::new(out, flate2::Compression::none());
+        let mut archive = tar::Builder::new(packed);
+        for item in items.iter().filter(|item| item.state == ItemState::Succeeded) {
+            let mut file = File::open(self.job_file(job.id, item.node)).map_err(disk)?;
+            let mut header = tar::Header::new_gnu();
+            header.set_size(file.metadata().map_err(disk)?.len());
+            header.set_mode(0o600);
+            let at = item.finished_at.map_or(0, |at| at.0 / 1_000);
+            header.set_mtime(u64::try_from(at).unwrap_or(0));
+            let name = format!("{}.tar.gz", file_name(&item.serial));
+            archive.append_data(&mut header, name, &mut file).map_err(disk)?;
+        }
+        archive.into_inner().and_then(|packed| packed.finish()).map_err(disk)?;
+        Ok(())
+    }
+
+    /// Removes the files of jobs, but for those of `keep`.
+    pub(super) fn remove_job_files(&self, keep: &[JobId]) {
+        let kept: Vec<String> = keep.iter().map(ToString::to_string).collect();
+        let Ok(folders) = fs::read_dir(self.data().join("jobs")) else {
+            return;
+        };
+        for folder in folders.flatten() {
+            if !kept.iter().any(|kept| folder.file_name() == kept.as_str())
+                && let Err(error) = fs::remove_dir_all(folder.path())
+            {
+                tracing::warn!(%error, folder = %folder.path().display(), "removing the files of a job");
+            }
+        }
+    }
+
+    /// The newest job of a kind with its items, if what it has made can be downloaded.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn newest_archive(&self) -> Result<Option<(Job, Vec<JobItem>)>> {
+        let newest = edgedeck_model::api::PageQuery {
+            limit: 1,
+            ..Default::default()
+        };
+        let newest = self.list_jobs(&newest)?.items.into_iter().next();
+        match newest.filter(|job| job.has_file(self.clock.now())) {
+            Some(job) => Ok(Some(self.archive_of(job)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A job with all its items, to write its archive.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn archive_of(&self, job: Job) -> Result<(Job, Vec<JobItem>)> {
+        let all = edgedeck_model::api::PageQuery {
+            limit: u32::MAX,
+            ..Default::default()
+        };
+        let items = self.job_items(job.id, &all)?.items;
+        Ok((job, items))
+    }
+}
+
+/// A serial number as a file's name; serial numbers come from outside.
+fn file_name(serial: &str) -> String {
+    let tame = |c: char| {
+        if c.is_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = serial.chars().map(tame).collect();
+    name.trim_start_matches('.').to_owned()
+}

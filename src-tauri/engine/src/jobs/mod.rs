@@ -1,0 +1,226 @@
+//! Jobs: work of the engine that takes its time, with an item per node. They go on after a restart.
+
+mod files;
+mod logs;
+
+pub use files::JobUpload;
+
+use crate::{
+    Actor, Engine,
+    error::Result,
+    store::{Tx, row},
+};
+use edgedeck_model::{
+    JobId, NodeId, Problem,
+    api::{Page, PageQuery},
+    job::{ItemState, Job, JobItem, JobKind, JobState, NODES_MAX},
+    node::Node,
+};
+use parking_lot::Mutex;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Jobs that are over and kept; the oldest go.
+const KEPT: u32 = 2_000;
+
+/// The jobs that run, and how to stop them.
+#[derive(Default)]
+pub struct Jobs {
+    running: Mutex<HashMap<JobId, watch::Sender<bool>>>,
+}
+
+pub(super) fn item(connection: &Connection, job: JobId, node: NodeId) -> Result<Option<JobItem>> {
+    let doc: Option<String> = connection
+        .prepare_cached("SELECT doc FROM job_item WHERE job = ?1 AND node = ?2")?
+        .query_row(params![job.0.as_bytes(), node.0.as_bytes()], |row| row.get(0))
+        .optional()?;
+    Ok(doc.map(|doc| serde_json::from_str(&doc)).transpose()?)
+}
+
+fn items(connection: &Connection, job: JobId, query: &PageQuery) -> Result<Vec<JobItem>> {
+    let mut statement =
+        connection.prepare_cached("SELECT doc FROM job_item WHERE job = ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
+    let mut rows = statement.query(params![job.0.as_bytes(), query.limit, query.offset])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(serde_json::from_str(
+            row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
+        )?);
+    }
+    Ok(found)
+}
+
+pub(super) fn job(connection: &Connection, id: JobId) -> Result<Job> {
+    Ok(row::get::<Job>(connection, id.0)?.ok_or_else(|| Problem::not_found("job"))?)
+}
+
+impl Tx<'_> {
+    fn put_item(&mut self, job: JobId, item: &JobItem) -> Result<()> {
+        self.prepare_cached("UPDATE job_item SET doc = ?3 WHERE job = ?1 AND node = ?2")?
+            .execute(params![
+                job.0.as_bytes(),
+                item.node.0.as_bytes(),
+                serde_json::to_string(item)?
+            ])?;
+        Ok(())
+    }
+
+    /// Makes a job with an item for each node. One of a kind runs at a time.
+    fn create_job(&mut self, actor: &Actor, kind: JobKind, nodes: &[NodeId]) -> Result<Job> {
+        let different: HashSet<_> = nodes.iter().collect();
+        if nodes.is_empty() || nodes.len() > NODES_MAX || different.len() != nodes.len() {
+            return Err(Problem::invalid("nodes", "job-nodes").into());
+        }
+        let same_kind = serde_json::to_value(kind)?;
+        for other in row::select::<Job>(self, "WHERE kind = ?1", [same_kind.as_str()])? {
+            if !other.state.is_over() {
+                return Err(Problem::conflict("job-runs").into());
+            }
+        }
+        let mut job = Job {
+            id: JobId(Uuid::now_v7()),
+            rev: 0,
+            kind,
+            state: JobState::Waiting,
+            by: actor.name.clone(),
+            created_at: self.now(),
+            started_at: None,
+            finished_at: None,
+            items: u32::try_from(nodes.len()).unwrap_or(u32::MAX),
+            succeeded: 0,
+            failed: 0,
+            bytes: 0,
+            file_until: None,
+        };
+        for (place, id) in nodes.iter().enumerate() {
+            let node = row::get::<Node>(self, id.0)?.ok_or_else(|| Problem::not_found("node").with("node", id))?;
+            if !node.managed {
+                return Err(Problem::conflict("not-managed").with("name", node.name).into());
+            }
+            let item = JobItem {
+                node: *id,
+                name: node.name,
+                serial: node.serial,
+                state: ItemState::Waiting,
+                started_at: None,
+                finished_at: None,
+                problem: None,
+                bytes: 0,
+                sha256: None,
+            };
+            self.prepare_cached("INSERT INTO job_item (job, node, place, doc) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![
+                    job.id.0.as_bytes(),
+                    id.0.as_bytes(),
+                    place,
+                    serde_json::to_string(&item)?
+                ])?;
+        }
+        self.put(&mut job)?;
+        let subject = format!("{} ({})", same_kind.as_str().unwrap_or_default(), job.items);
+        self.audit(actor, "job.create", &subject)?;
+        Ok(job)
+    }
+
+    /// Forgets the oldest jobs that are over.
+    fn prune_jobs(&mut self) -> Result<()> {
+        let old = row::select::<Job>(
+            self,
+            "WHERE state IN ('succeeded', 'partly', 'failed', 'stopped') ORDER BY created_at DESC LIMIT -1 OFFSET ?1",
+            [KEPT],
+        )?;
+        for job in old {
+            self.execute("DELETE FROM job_item WHERE job = ?1", [job.id.0.as_bytes()])?;
+            self.delete::<Job>(job.id.0)?;
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// The newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn list_jobs(&self, query: &PageQuery) -> Result<Page<Job>> {
+        self.store.read(|connection| {
+            let total = row::count::<Job>(connection, "", [])?;
+            let items = row::select::<Job>(
+                connection,
+                "ORDER BY created_at DESC LIMIT ?1 OFFSET ?2",
+                params![query.limit, query.offset],
+            )?;
+            Ok(Page { items, total })
+        })
+    }
+
+    /// # Errors
+    /// [`edgedeck_model::Code::NotFound`].
+    pub fn job(&self, id: JobId) -> Result<Job> {
+        self.store.read(|connection| job(connection, id))
+    }
+
+    /// A job's items in the order of its nodes.
+    ///
+    /// # Errors
+    /// [`edgedeck_model::Code::NotFound`].
+    pub fn job_items(&self, id: JobId, query: &PageQuery) -> Result<Page<JobItem>> {
+        self.store.read(|connection| {
+            let total = job(connection, id)?.items.into();
+            Ok(Page {
+                items: items(connection, id, query)?,
+                total,
+            })
+        })
+    }
+
+    /// Stops a job: what is under way ends, what waits is not begun.
+    ///
+    /// # Errors
+    /// [`edgedeck_model::Code::NotFound`]; [`edgedeck_model::Code::Conflict`] when it is over.
+    pub async fn stop_job(&self, actor: &Actor, id: JobId) -> std::result::Result<Job, Problem> {
+        let actor = actor.clone();
+        let stopping = self.store.write(move |tx| {
+            let mut job = job(tx, id)?;
+            if job.state.is_over() {
+                return Err(Problem::conflict("job-over").into());
+            }
+            job.state = JobState::Stopping;
+            tx.put(&mut job)?;
+            tx.audit(&actor, "job.stop", &id.to_string())?;
+            Ok(job)
+        });
+        let stopping = stopping.await?;
+        if let Some(stop) = self.jobs.running.lock().get(&id) {
+            stop.send_replace(true);
+        }
+        Ok(stopping)
+    }
+
+    /// Goes on with the jobs that a restart has interrupted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) fn resume_jobs(self: &Arc<Self>) -> Result<()> {
+        let open = self.store.read(|connection| {
+            row::select::<Job>(connection, "WHERE state IN ('waiting', 'running', 'stopping')", [])
+        })?;
+        for job in open {
+            self.run_job(&job);
+        }
+        Ok(())
+    }
+
+    fn run_job(self: &Arc<Self>, job: &Job) {
+        let (stop, stopped) = watch::channel(job.state == JobState::Stopping);
+        self.jobs.running.lock().insert(job.id, stop);
+        match job.kind {
+            JobKind::Logs => tokio::spawn(logs::run(Arc::downgrade(self), job.id, stopped)),
+        };
+    }
+}

@@ -1,0 +1,119 @@
+//! Jobs: administrative work that takes its time, with an item per node.
+
+use crate::{JobId, NodeId, Problem, Time};
+use serde::{Deserialize, Serialize};
+
+/// Most nodes of one job.
+pub const NODES_MAX: usize = 10_000;
+/// Largest archive of logs of one node, in bytes.
+pub const LOGS_BYTES_MAX: u64 = 200 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// Collects the logs of nodes into one archive.
+    Logs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    Waiting,
+    Running,
+    /// Somebody stopped it, or its time is over; what is under way ends.
+    Stopping,
+    /// Every item succeeded.
+    Succeeded,
+    /// Some did.
+    Partly,
+    /// None did.
+    Failed,
+    /// Somebody stopped it.
+    Stopped,
+}
+
+impl JobState {
+    pub const ALL: [Self; 7] = [
+        Self::Waiting,
+        Self::Running,
+        Self::Stopping,
+        Self::Succeeded,
+        Self::Partly,
+        Self::Failed,
+        Self::Stopped,
+    ];
+
+    /// It stays as it is.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Partly | Self::Failed | Self::Stopped)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub id: JobId,
+    pub rev: u64,
+    pub kind: JobKind,
+    pub state: JobState,
+    /// Who began it.
+    pub by: String,
+    pub created_at: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Items in all, and those that have come to their end.
+    pub items: u32,
+    pub succeeded: u32,
+    pub failed: u32,
+    /// Size of what it has made, in bytes.
+    #[serde(default)]
+    pub bytes: u64,
+    /// What it has made can be downloaded until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_until: Option<Time>,
+}
+
+impl Job {
+    /// In percent.
+    pub fn progress(&self) -> u32 {
+        if self.state.is_over() {
+            return 100;
+        }
+        (self.succeeded + self.failed) * 100 / self.items.max(1)
+    }
+
+    pub fn has_file(&self, now: Time) -> bool {
+        self.file_until.is_some_and(|until| now < until)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemState {
+    Waiting,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+/// What a job does with one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobItem {
+    pub node: NodeId,
+    /// As it was called when the job began.
+    pub name: String,
+    pub serial: String,
+    pub state: ItemState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    #[serde(default)]
+    pub bytes: u64,
+    /// SHA-256 of what the node has sent, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
