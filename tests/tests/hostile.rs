@@ -7,7 +7,7 @@ use edgedeck_agent::{
 };
 use edgedeck_model::{
     Time,
-    api::{self, ById, NewJoinTokenBody, NodeQuery, PageQuery},
+    api::{self, ById, ManageBody, NewJoinTokenBody, NodeQuery, NodesBody, PageQuery},
     join::JoinTokenKind,
     node::{Facts, NodeState},
     telemetry::{Metric, Sample, Value},
@@ -18,7 +18,7 @@ use edgedeck_tests::{
     lab::{LONG, node_in},
     programs::Edgedeckd,
     rounds,
-    wait::until,
+    wait::{USUAL, until},
 };
 use std::{
     sync::Arc,
@@ -99,6 +99,35 @@ async fn joined(engine: &Edgedeckd, console: &Console) -> Result<(Trust, Identit
         certificate_pem: reply.certificate_pem.clone(),
     };
     Ok((trust, identity, reply))
+}
+
+/// Whoever goes away at any moment of a request leaves nothing half done: a job that was begun is run to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_client_goes_away_is_finished() -> Result<()> {
+    use_ring();
+    let engine = Edgedeckd::start().await?;
+    let console = engine.console().await?;
+    let (_, _, reply) = joined(&engine, &console).await?;
+    console
+        .call::<api::ManageNode>(ById { id: reply.node }, (), ManageBody::default())
+        .await?;
+    let mut left = 0;
+    for round in 0..rounds(60, 2_000) {
+        let nodes = NodesBody {
+            nodes: vec![reply.node],
+        };
+        let patience = Duration::from_micros(250 * (round as u64 % 60));
+        let asking = console.try_call::<api::CollectLogs>((), (), nodes);
+        left += usize::from(tokio::time::timeout(patience, asking).await.is_err());
+        // The node is not there, so that the job ends at once; it must not stay open for want of somebody to run it.
+        until("end of the job", USUAL, async || {
+            let jobs = console.call::<api::ListJobs>((), PageQuery::default(), ()).await?;
+            Ok(jobs.items.iter().all(|job| job.state.is_over()).then_some(()))
+        })
+        .await?;
+    }
+    ensure!(left > 0, "nobody went away");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::{RwLock, Semaphore};
+use tokio::{
+    sync::{RwLock, Semaphore},
+    time::timeout,
+};
 
 /// Of the machine; none holds a secret.
 const SYSTEM: &[&str] = &[
@@ -31,6 +34,9 @@ const SYSTEM: &[&str] = &[
 /// Newest lines of the agent's own journal.
 const JOURNAL_LINES: &str = "5000";
 const JOURNAL_TIME: Duration = Duration::from_secs(10);
+/// How long the log of one part may take, and the whole.
+const READING_TIME: Duration = Duration::from_secs(20);
+const TIME: Duration = Duration::from_secs(600);
 
 /// Collects for one job at a time.
 #[derive(Clone)]
@@ -61,15 +67,21 @@ impl Collector {
     /// Packs and sends.
     ///
     /// # Errors
-    /// [`Code::Conflict`] while another is packed, [`Code::TooLarge`], or why it could not be written or sent.
+    /// [`Code::TooLarge`], or why it could not be written or sent.
     pub async fn collect(self, job: JobId, most: u64, known: Known, lines: Vec<Lines>) -> Result<Answer, Problem> {
-        let Ok(_turn) = self.turn.try_acquire() else {
-            return Err(Problem::conflict("busy"));
-        };
+        let collecting = timeout(TIME, self.collect_in_time(job, most, known, lines));
+        collecting
+            .await
+            .unwrap_or_else(|_| Err(Problem::new(Code::Unreachable)))
+    }
+
+    async fn collect_in_time(&self, job: JobId, most: u64, known: Known, lines: Vec<Lines>) -> Result<Answer, Problem> {
+        // One that was begun before, for an engine that has forgotten it or for a job that was stopped, ends first.
+        let _turn = self.turn.acquire().await.map_err(Problem::internal)?;
         let mut texts = Vec::new();
         for Lines { name, reading } in lines {
             // A part that has no log yet, or no container, has nothing to tell.
-            if let Ok(page) = reading.await {
+            if let Ok(Ok(page)) = timeout(READING_TIME, reading).await {
                 let text: String = page
                     .lines
                     .iter()
@@ -174,7 +186,7 @@ async fn journal(sources: &Sources) -> Option<Vec<u8>> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(JOURNAL_TIME, asked).await.ok()?.ok()?;
+    let output = timeout(JOURNAL_TIME, asked).await.ok()?.ok()?;
     output.status.success().then_some(output.stdout)
 }
 

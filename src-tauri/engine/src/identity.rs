@@ -17,7 +17,10 @@ use edgedeck_model::{
 use parking_lot::{Mutex, RwLock};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use uuid::Uuid;
 
 /// A session ends after this long without a request, in milliseconds.
@@ -59,6 +62,8 @@ pub struct Identity {
     tokens: RwLock<HashMap<String, Token>>,
     /// Held while they are read, so that older ones never take the place of newer.
     reloading: Mutex<()>,
+    /// They could not be read.
+    stale: AtomicBool,
     pub sign_in_tries: Tries,
     pub join_tries: Tries,
 }
@@ -170,6 +175,7 @@ impl Identity {
             sessions: RwLock::default(),
             tokens: RwLock::default(),
             reloading: Mutex::default(),
+            stale: AtomicBool::new(false),
             sign_in_tries: Tries::default(),
             join_tries: Tries::default(),
         };
@@ -193,13 +199,24 @@ impl Identity {
                 }
                 *held = sessions;
                 *self.tokens.write() = tokens;
+                self.stale.store(false, Ordering::Relaxed);
             }
             Err(error) => {
-                // Whoever was to be refused must not be let in for that: all have to sign in again.
+                // Whoever was to be refused must not be let in for that: nobody is, until they can be read.
                 tracing::error!(%error, "reading the credentials again");
+                self.stale.store(true, Ordering::Relaxed);
                 self.sessions.write().clear();
                 self.tokens.write().clear();
             }
+        }
+    }
+}
+
+impl Engine {
+    /// Tries again what could not be read.
+    pub(crate) fn mend_credentials(&self) {
+        if self.identity.stale.load(Ordering::Relaxed) {
+            self.identity.reload(&self.store);
         }
     }
 }

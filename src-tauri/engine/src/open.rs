@@ -174,8 +174,9 @@ impl Engine {
         if let Err(problem) = self.flush_samples(true).await {
             tracing::warn!(%problem, "the newest samples are not stored; agents will send them again");
         }
-        self.hub.close_all();
+        // First, so that jobs find that the engine ends, not that their nodes are gone.
         self.store.close();
+        self.hub.close_all();
     }
 }
 

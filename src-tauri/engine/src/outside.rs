@@ -16,10 +16,11 @@ use edgedeck_model::{
 };
 use edgedeck_protocol::{Outside, RegistryAccount, ToAgent, Trusted};
 use parking_lot::{Mutex, RwLock};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
+const GATHER: Duration = Duration::from_millis(50);
 /// The setting with the registry, and the name that its password is sealed under.
 const REGISTRY: &str = "registry";
 const PASSWORD: &str = "registry-password";
@@ -56,27 +57,21 @@ impl Outsides {
 }
 
 fn load(store: &Store, seal: &Seal) -> Result<Outside> {
-    let revision = store.read(|connection| {
-        Ok(connection
-            .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
-            .query_row([REVISION], |row| row.get(0))
-            .optional()?)
-    })?;
+    store.read(|connection| read(connection, seal))
+}
+
+fn read(connection: &Connection, seal: &Seal) -> Result<Outside> {
+    let revision = connection
+        .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+        .query_row([REVISION], |row| row.get(0))
+        .optional()?;
     let trusted = |purpose| -> Result<Option<Trusted>> {
-        Ok(
-            pki::stored_authority(store, purpose)?.map(|(chain_pem, revocations_pem)| Trusted {
-                chain_pem,
-                revocations_pem,
-            }),
-        )
+        let chain_pem = pki::stored_chain(connection, purpose)?;
+        Ok(chain_pem.map(|chain_pem| Trusted { chain_pem }))
     };
-    let registry = stored_registry(store)?.map(|registry| -> Result<RegistryAccount> {
-        let sealed: Vec<u8> = store.read(|connection| {
-            Ok(
-                connection.query_row("SELECT sealed FROM secret WHERE name = ?1", [PASSWORD], |row| {
-                    row.get(0)
-                })?,
-            )
+    let registry = stored_registry(connection)?.map(|registry| -> Result<RegistryAccount> {
+        let sealed: Vec<u8> = connection.query_row("SELECT sealed FROM secret WHERE name = ?1", [PASSWORD], |row| {
+            row.get(0)
         })?;
         let password = seal.unseal(PASSWORD, &sealed).map_err(Problem::internal)?;
         Ok(RegistryAccount {
@@ -93,13 +88,11 @@ fn load(store: &Store, seal: &Seal) -> Result<Outside> {
     })
 }
 
-fn stored_registry(store: &Store) -> Result<Option<Registry>> {
-    let stored: Option<String> = store.read(|connection| {
-        Ok(connection
-            .prepare_cached("SELECT value FROM setting WHERE key = ?1")?
-            .query_row([REGISTRY], |row| row.get(0))
-            .optional()?)
-    })?;
+fn stored_registry(connection: &Connection) -> Result<Option<Registry>> {
+    let stored: Option<String> = connection
+        .prepare_cached("SELECT value FROM setting WHERE key = ?1")?
+        .query_row([REGISTRY], |row| row.get(0))
+        .optional()?;
     Ok(stored.map(|json| serde_json::from_str(&json)).transpose()?)
 }
 
@@ -119,7 +112,7 @@ impl Engine {
     /// # Errors
     /// When the database cannot be read.
     pub fn registry(&self) -> Result<Option<Registry>> {
-        stored_registry(&self.store)
+        self.store.read(stored_registry)
     }
 
     /// Names the registry that nodes pull images from, instead of the one before. Without a password the present one
@@ -155,15 +148,11 @@ impl Engine {
                         params![PASSWORD, sealed],
                     )?;
                 }
-                None => {
-                    let kept: bool =
-                        tx.query_row("SELECT count(*) FROM secret WHERE name = ?1", [PASSWORD], |row| {
-                            row.get(0)
-                        })?;
-                    if !kept {
-                        return Err(Problem::invalid("password", "required").into());
-                    }
+                // The password of one registry is not for another.
+                None if stored_registry(tx)?.is_none_or(|present| present.address != registry.address) => {
+                    return Err(Problem::invalid("password", "required").into());
                 }
+                None => {}
             }
             tx.execute(
                 "INSERT OR REPLACE INTO setting (key, value) VALUES (?1, ?2)",
@@ -238,11 +227,24 @@ impl Engine {
 
     /// Sends a node what it does not have yet. Nodes that are not managed get nothing of this.
     pub(crate) fn send_outside(&self, node: NodeId) {
-        let present = self.outsides.present.read().clone();
+        // Held until it is in the link's queue, so that an older one never follows a newer.
+        let present = self.outsides.present.read();
         let behind = |taken: &Taken| taken.revision != present.revision || taken.problem.is_some();
         let is_behind = self.outsides.taken.lock().get(&node).is_some_and(behind);
         if is_behind && self.node(node).is_ok_and(|node| node.managed) {
             self.hub.send(node, ToAgent::Outside(Outside::clone(&present)));
+        }
+    }
+
+    /// Sends it again to those that could not take it.
+    pub(crate) fn send_outside_again(&self) {
+        let failed: Vec<NodeId> = {
+            let taken = self.outsides.taken.lock();
+            let failed = taken.iter().filter(|(_, taken)| taken.problem.is_some());
+            failed.map(|(node, _)| *node).collect()
+        };
+        for node in failed {
+            self.send_outside(node);
         }
     }
 
@@ -260,6 +262,8 @@ impl Engine {
                     return Ok(());
                 }
                 changed.await;
+                // Many answer at once.
+                tokio::time::sleep(GATHER).await;
             }
         };
         match tokio::time::timeout(wait, reached).await {

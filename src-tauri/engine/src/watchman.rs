@@ -21,6 +21,8 @@ impl Engine {
         let now = self.clock.monotonic();
         let due = |every: i64| now / every != (now - 1_000) / every || now < 1_000;
         self.end_watches();
+        self.mend_credentials();
+        self.mend_client_trust();
         let mut outcomes = vec![("presence", self.mark_lost().await)];
         outcomes.push(("samples", self.flush_samples(false).await));
         if due(10 * SECOND) {
@@ -28,6 +30,7 @@ impl Engine {
         }
         if due(MINUTE) {
             self.sample_lab();
+            self.send_outside_again();
         }
         if due(HOUR) {
             outcomes.push(("certificates", self.judge_certificates().await));

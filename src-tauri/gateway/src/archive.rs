@@ -10,23 +10,41 @@ use edgedeck_model::job::{Job, JobItem};
 use futures::StreamExt;
 use std::{
     io::{self, BufWriter, Write},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 
 /// How long a download may take.
 const TIME: Duration = Duration::from_secs(2 * 3_600);
 const CHUNK: usize = 256 * 1024;
 
-struct Sender(mpsc::Sender<io::Result<Bytes>>);
+/// A client that takes nothing for this long has gone.
+const SILENCE: Duration = Duration::from_secs(60);
+
+struct Sender {
+    chunks: mpsc::Sender<Bytes>,
+    runtime: Handle,
+    end: Instant,
+}
 
 impl Write for Sender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Whoever has gone away ends the packing.
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
+        // Whoever has gone away, or stands still, ends the packing.
+        let sending = self.chunks.send(Bytes::copy_from_slice(bytes));
+        let until = self.end.min(Instant::now() + SILENCE);
+        match self.runtime.block_on(async { timeout_at(until, sending).await }) {
+            Ok(Ok(())) => Ok(bytes.len()),
+            Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -37,22 +55,34 @@ impl Write for Sender {
 /// An answer with the archive as a file of this name.
 pub fn response(engine: Arc<Engine>, job: Job, items: Vec<JobItem>, name: &str) -> Response {
     let (sender, receiver) = mpsc::channel(2);
+    let packed_whole = Arc::new(AtomicBool::new(false));
+    let whole = packed_whole.clone();
+    let out = Sender {
+        chunks: sender,
+        runtime: Handle::current(),
+        end: Instant::now() + TIME,
+    };
     tokio::task::spawn_blocking(move || {
-        let mut out = BufWriter::with_capacity(CHUNK, Sender(sender.clone()));
+        let mut out = BufWriter::with_capacity(CHUNK, out);
         let packed = engine.write_job_archive(&job, &items, &mut out);
         let sent = packed.map_err(io::Error::other).and_then(|()| out.flush());
         if let Err(error) = sent {
             tracing::warn!(%error, job = %job.id, "sending the archive of a job");
-            // The connection breaks off, so that nobody takes half an archive for a whole one.
-            let _told = sender.blocking_send(Err(error));
+        } else {
+            whole.store(true, Ordering::Release);
         }
     });
-    let end = Instant::now() + TIME;
-    let chunks = futures::stream::unfold(receiver, move |mut receiver| async move {
-        let next = tokio::time::timeout_at(end, receiver.recv()).await;
-        let late = || Some(Err(io::ErrorKind::TimedOut.into()));
-        let chunk = next.unwrap_or_else(|_| late())?;
-        Some((chunk, receiver))
+    let chunks = futures::stream::unfold(Some(receiver), move |receiver| {
+        let whole = packed_whole.clone();
+        async move {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(chunk) => Some((Ok(chunk), Some(receiver))),
+                None if whole.load(Ordering::Acquire) => None,
+                // The connection breaks off, so that nobody takes half an archive for a whole one.
+                None => Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None)),
+            }
+        }
     });
     let mut response = Body::from_stream(chunks.boxed()).into_response();
     let headers = response.headers_mut();

@@ -30,6 +30,8 @@ const JOIN_MAX: usize = 64 * 1024;
 const HELLO_TIME: Duration = Duration::from_secs(10);
 /// Without any frame for this long, a link is dead.
 const SILENCE: Duration = Duration::from_secs(35);
+/// How long a node's archive may take to arrive.
+const JOB_FILE_TIME: Duration = Duration::from_secs(600);
 /// Frames that one agent may send at once before it has to wait, and how many more each second.
 const FRAMES_BURST: f64 = 400.0;
 const FRAMES_PER_SECOND: f64 = 50.0;
@@ -170,8 +172,10 @@ async fn job_file(
         let sha256 = sha256.ok_or_else(|| Problem::invalid("sha256", "required"))?;
         let mut upload = hub.engine.upload_job_file(job, node)?;
         let mut stream = body.into_data_stream();
+        let end = tokio::time::Instant::now() + JOB_FILE_TIME;
         loop {
-            let next = tokio::time::timeout(SILENCE, stream.next()).await;
+            let silent = tokio::time::Instant::now() + SILENCE;
+            let next = tokio::time::timeout_at(silent.min(end), stream.next()).await;
             match next.map_err(|_| Problem::new(Code::Unreachable))? {
                 // Whatever has arrived of a broken upload is dropped with its temporary file.
                 Some(chunk) => upload.write(&chunk.map_err(|_| Problem::new(Code::Malformed))?)?,

@@ -4,13 +4,18 @@ use crate::{
     limit::{Rate, RateLimit},
     tls::{Guard, Issuer, Tls},
 };
-use axum::Router;
+use axum::{
+    Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use edgedeck_engine::{Actor, ClientTrust, Engine};
 use edgedeck_model::{Code, Problem, user::Role};
 use hyper::{Request, body::Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -116,6 +121,17 @@ impl Refusals {
     }
 }
 
+/// Answers a request to its end even if whoever asked goes away meanwhile: what follows a commit must not be left undone.
+pub async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    match tokio::spawn(router.oneshot(request)).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::error!(%error, "answering a request");
+            Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+        }
+    }
+}
+
 /// Serves `router` until `stop`, then lets open requests end.
 pub async fn serve(listener: TcpListener, tls: Tls, router: Router, refusals: Arc<Refusals>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -217,7 +233,7 @@ async fn connection(
     let peer = Peer { address, certificate };
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        router.clone().oneshot(request)
+        answer(router.clone(), request)
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder

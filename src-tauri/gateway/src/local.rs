@@ -2,7 +2,7 @@
 //! comes through it is the local operator. A second program on the same folder (the window beside `edgedeckd`, the
 //! simulated fleet) uses the running engine through it instead of opening the data itself.
 
-use crate::console::problem_response;
+use crate::{console::problem_response, listen};
 use anyhow::{Context, Result};
 use axum::{
     Router,
@@ -24,7 +24,6 @@ use std::{
 };
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 /// Longest answer that [`call`] reads, in bytes.
 const ANSWER_MAX: usize = 1 << 20;
@@ -65,7 +64,7 @@ pub async fn serve(listener: UnixListener, router: Router, stop: CancellationTok
         };
         let (router, stop) = (router.clone(), stop.clone());
         tokio::spawn(async move {
-            let service = hyper::service::service_fn(move |request| router.clone().oneshot(request));
+            let service = hyper::service::service_fn(move |request| listen::answer(router.clone(), request));
             let mut builder = hyper::server::conn::http1::Builder::new();
             let connection = builder
                 .timer(TokioTimer::new())

@@ -150,6 +150,9 @@ impl Guard {
     pub fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Issuer, Error> {
         let (leaf, rest) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
         let trust = self.trust.borrow().clone();
+        if trust.unknown {
+            return Err(CertificateError::UnknownRevocationStatus.into());
+        }
         let by_lab = self.lab.verify_client_cert(leaf, rest, now).map(|_| Issuer::Lab);
         let issuer = match (by_lab, self.outside(&trust)) {
             (

@@ -526,7 +526,7 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
         ),
         "nothing-sent" => ("节点没有发送文件", "the node has sent no file"),
         "checksum" => ("校验和不符", "is not the checksum of what was sent"),
-        "busy" => ("节点正忙", "the node is busy with another one"),
+        "uploading" => ("节点正在发送", "the node is sending it already"),
         "base64" => ("不是有效的 Base64 文本", "is not text in Base64"),
         "certificate-form" => ("不是 PEM 格式的证书", "is not one or more certificates in PEM form"),
         "certificate-count" => ("证书链最多 10 个证书", "holds more than 10 certificates"),

@@ -134,7 +134,6 @@ impl fmt::Debug for RegistryAccount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
     pub chain_pem: String,
-    pub revocations_pem: Option<String>,
 }
 
 /// The desired state of a node.

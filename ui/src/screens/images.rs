@@ -29,9 +29,9 @@ texts! {
     ADDRESS_HELP: "主机:端口，与镜像名的开头一致", "host:port, as the names of its images begin";
     ACCOUNT: "账户", "Account";
     PASSWORD: "密码", "Password";
-    PASSWORD_KEPT: "留空则保留现有密码。", "Left empty, the present one is kept.";
+    PASSWORD_KEPT: "地址不变时，留空则保留现有密码。", "Left empty, the present one is kept, unless the address changes.";
     SAVE: "保存", "Save";
-    SAVED: "已保存，并发送给各节点", "Saved, and sent to the nodes";
+    SAVED: "已保存，正在发送给各节点", "Saved; it is being sent to the nodes";
     DELETE: "删除", "Delete";
     DELETE_TITLE: "删除镜像仓库 {name}？", "Delete the image registry {name}?";
     DELETE_TEXT: "节点不再持有其账户，将无法从中拉取新的镜像；运行中的容器不受影响。", "Nodes lose its account and can pull no more images from it; running containers go on.";

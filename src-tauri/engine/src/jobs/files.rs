@@ -1,5 +1,6 @@
 //! What nodes send for a job: one file each, in the job's folder.
 
+use super::Sent;
 use crate::{Engine, error::Result};
 use edgedeck_model::{
     Code, JobId, NodeId, Problem,
@@ -10,17 +11,20 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::PathBuf,
+    sync::Arc,
 };
 use tempfile::NamedTempFile;
 
 /// Free bytes that uploads leave on the data's disk.
 const DISK_LEFT: u64 = 512 * 1024 * 1024;
-/// Uploads that may be under way for one job and node, of an agent that tries again.
-const PREFIX: &str = "part-";
+/// How often the free space is looked at while a file arrives, in bytes.
+const LOOK_EVERY: u64 = 8 * 1024 * 1024;
 
-/// A node's file on its way in.
+/// A node's file on its way in; one for each node that is asked.
 pub struct JobUpload {
-    file: NamedTempFile,
+    engine: Arc<Engine>,
+    key: (JobId, NodeId),
+    file: Option<NamedTempFile>,
     place: PathBuf,
     hash: Sha256,
     bytes: u64,
@@ -37,26 +41,58 @@ impl JobUpload {
     /// # Errors
     /// [`Code::TooLarge`] past the limit, [`Code::StoreUnavailable`] when the disk is full.
     pub fn write(&mut self, chunk: &[u8]) -> std::result::Result<(), Problem> {
+        let before = self.bytes;
         self.bytes += chunk.len() as u64;
         if self.bytes > LOGS_BYTES_MAX {
             return Err(Problem::new(Code::TooLarge).with("max", LOGS_BYTES_MAX));
         }
+        if before / LOOK_EVERY != self.bytes / LOOK_EVERY {
+            check_space(&self.engine)?;
+        }
         self.hash.update(chunk);
-        self.file.write_all(chunk).map_err(disk)
+        match &mut self.file {
+            Some(file) => file.write_all(chunk).map_err(disk),
+            None => Ok(()),
+        }
     }
 
     /// Keeps the file if it is what the node meant to send.
     ///
     /// # Errors
     /// [`Code::Invalid`] when its SHA-256 is another one.
-    pub fn keep(self, sha256: &str) -> std::result::Result<(), Problem> {
-        if hex::encode(self.hash.finalize()) != sha256 {
+    pub fn keep(mut self, sha256: &str) -> std::result::Result<(), Problem> {
+        let found = hex::encode(std::mem::take(&mut self.hash).finalize());
+        if found != sha256 {
             return Err(Problem::invalid("sha256", "checksum"));
         }
-        self.file.as_file().sync_all().map_err(disk)?;
-        self.file.persist(&self.place).map_err(|error| disk(error.error))?;
+        let file = self.file.take().ok_or_else(|| Problem::not_found("job"))?;
+        file.as_file().sync_all().map_err(disk)?;
+        file.persist(&self.place).map_err(|error| disk(error.error))?;
+        let whole = Sent::Whole {
+            bytes: self.bytes,
+            sha256: found,
+        };
+        self.engine.jobs.sent.lock().insert(self.key, whole);
         Ok(())
     }
+}
+
+impl Drop for JobUpload {
+    /// An upload that was not kept may be tried again.
+    fn drop(&mut self) {
+        let mut sent = self.engine.jobs.sent.lock();
+        if sent.get(&self.key) == Some(&Sent::Arriving) {
+            sent.remove(&self.key);
+        }
+    }
+}
+
+fn check_space(engine: &Engine) -> std::result::Result<(), Problem> {
+    let space = nix::sys::statvfs::statvfs(engine.data()).map_err(|error| disk(error.into()))?;
+    if space.blocks_available() * space.fragment_size() < DISK_LEFT {
+        return Err(disk(io::ErrorKind::StorageFull.into()));
+    }
+    Ok(())
 }
 
 impl Engine {
@@ -71,8 +107,9 @@ impl Engine {
     /// Begins the upload of a node's file.
     ///
     /// # Errors
-    /// [`Code::NotFound`] unless the job is just asking this node, [`Code::StoreUnavailable`].
-    pub fn upload_job_file(&self, job: JobId, node: NodeId) -> std::result::Result<JobUpload, Problem> {
+    /// [`Code::NotFound`] unless the job is just asking this node, [`Code::Conflict`] while it is sending already,
+    /// [`Code::StoreUnavailable`].
+    pub fn upload_job_file(self: &Arc<Self>, job: JobId, node: NodeId) -> std::result::Result<JobUpload, Problem> {
         let (state, item) = self
             .store
             .read(|connection| Ok((super::job(connection, job)?.state, super::item(connection, job, node)?)))?;
@@ -82,19 +119,45 @@ impl Engine {
         }
         let folder = self.job_folder(job);
         fs::create_dir_all(&folder).map_err(disk)?;
-        let space = nix::sys::statvfs::statvfs(&folder).map_err(|error| disk(error.into()))?;
-        if space.blocks_available() * space.fragment_size() < DISK_LEFT + LOGS_BYTES_MAX {
-            return Err(disk(io::ErrorKind::StorageFull.into()));
+        check_space(self)?;
+        let file = NamedTempFile::new_in(&folder).map_err(disk)?;
+        let key = (job, node);
+        let mut sent = self.jobs.sent.lock();
+        if sent.get(&key) == Some(&Sent::Arriving) {
+            return Err(Problem::conflict("uploading"));
         }
+        sent.insert(key, Sent::Arriving);
+        drop(sent);
         Ok(JobUpload {
-            file: tempfile::Builder::new()
-                .prefix(PREFIX)
-                .tempfile_in(&folder)
-                .map_err(disk)?,
+            engine: self.clone(),
+            key,
+            file: Some(file),
             place: self.job_file(job, node),
             hash: Sha256::new(),
             bytes: 0,
         })
+    }
+
+    /// Size and SHA-256 of what a node has sent for a job; told once.
+    pub(super) fn sent_file(&self, job: JobId, node: NodeId) -> Option<(u64, String)> {
+        match self.jobs.sent.lock().remove(&(job, node))? {
+            Sent::Whole { bytes, sha256 } => Some((bytes, sha256)),
+            Sent::Arriving => None,
+        }
+    }
+
+    pub(super) fn forget_sent(&self, job: JobId) {
+        self.jobs.sent.lock().retain(|(of, _), _| *of != job);
+    }
+
+    /// Removes what a job has collected.
+    pub(super) fn drop_job_files(&self, job: JobId) {
+        match fs::remove_dir_all(self.job_folder(job)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, %job, "removing the files of a job");
+            }
+            _ => {}
+        }
     }
 
     /// Writes the archive of a job: a `.tar.gz` with each node's own, called by its serial number.

@@ -5,6 +5,7 @@ use edgedeck_model::{
     Code, JobId, NodeId, Problem,
     api::PageQuery,
     job::{ItemState, Job, JobItem, JobKind, JobState, LOGS_BYTES_MAX},
+    name,
     time::{DAY, HOUR},
 };
 use edgedeck_protocol::{Answer, Task};
@@ -16,7 +17,7 @@ use std::{
 use tokio::sync::watch;
 
 /// Nodes that pack and send at a time.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 32;
 /// How long one node has.
 const NODE_TIME: Duration = Duration::from_secs(600);
 /// How long the whole job has, in milliseconds.
@@ -50,8 +51,10 @@ impl Engine {
             Ok(job)
         });
         let job = job.await?;
-        self.remove_job_files(&[job.id]);
         self.run_job(&job);
+        let (engine, kept) = (self.clone(), job.id);
+        // Some GB may take a while.
+        tokio::task::spawn_blocking(move || engine.remove_job_files(&[kept]));
         Ok(job)
     }
 
@@ -106,13 +109,10 @@ impl Engine {
             bytes: LOGS_BYTES_MAX,
         };
         match self.hub.ask(node, task, NODE_TIME).await? {
-            Answer::Collected { sha256 } => {
-                let file = self
-                    .job_file(job, node)
-                    .metadata()
-                    .map_err(|_| Problem::conflict("nothing-sent"))?;
-                Ok((file.len(), sha256))
-            }
+            // What counts is what has arrived.
+            Answer::Collected { .. } => self
+                .sent_file(job, node)
+                .ok_or_else(|| Problem::conflict("nothing-sent")),
             Answer::Logs(_) => Err(Problem::internal("an answer to another question")),
         }
     }
@@ -126,6 +126,9 @@ impl Engine {
                 item.state = ItemState::Running;
                 item.started_at = Some(tx.now());
                 tx.put_item(job, &item)?;
+                // So that whoever looks at the job learns of it.
+                let mut row = super::job(tx, job)?;
+                tx.put(&mut row)?;
                 Ok(true)
             })
             .await
@@ -153,7 +156,7 @@ impl Engine {
                     }
                     Err(problem) => {
                         item.state = ItemState::Failed;
-                        item.problem = Some(problem);
+                        item.problem = Some(tame(problem));
                         job.failed += 1;
                     }
                 }
@@ -161,6 +164,21 @@ impl Engine {
                 tx.put(&mut job)
             })
             .await
+    }
+}
+
+/// What a node says, kept short.
+fn tame(problem: Problem) -> Problem {
+    let short = |text: &str| name::tame(text, 300);
+    Problem {
+        code: problem.code,
+        facts: problem
+            .facts
+            .iter()
+            .take(8)
+            .map(|(key, value)| (short(key), short(value)))
+            .collect(),
+        detail: problem.detail.as_deref().map(short),
     }
 }
 
@@ -194,6 +212,7 @@ async fn work(engine: &Arc<Engine>, id: JobId, stop: watch::Receiver<bool>) -> R
     if begun.state.is_over() {
         return Ok(());
     }
+    let begun_stopping = begun.state == JobState::Stopping;
     let deadline = begun.started_at.unwrap_or(begun.created_at).plus(JOB_TIME);
     let all = PageQuery {
         limit: u32::MAX,
@@ -209,7 +228,7 @@ async fn work(engine: &Arc<Engine>, id: JobId, stop: watch::Receiver<bool>) -> R
         let mut stop = stop.clone();
         async move {
             let why = |reason| Err(Problem::conflict(reason));
-            let outcome = if *stop.borrow() {
+            let outcome = if *stop.borrow() || begun_stopping {
                 why("job-stopped")
             } else if engine.clock.now() >= deadline {
                 why("job-late")
@@ -229,11 +248,11 @@ async fn work(engine: &Arc<Engine>, id: JobId, stop: watch::Receiver<bool>) -> R
     while let Some(outcome) = outcomes.next().await {
         outcome?;
     }
-    let stopped = *stop.borrow();
-    engine
+    let ended = engine
         .store
         .write(move |tx| {
             let mut job = super::job(tx, id)?;
+            let stopped = job.state == JobState::Stopping;
             job.state = match (job.succeeded, job.failed) {
                 _ if stopped => JobState::Stopped,
                 (_, 0) => JobState::Succeeded,
@@ -244,7 +263,13 @@ async fn work(engine: &Arc<Engine>, id: JobId, stop: watch::Receiver<bool>) -> R
             job.finished_at = Some(now);
             job.file_until = (job.succeeded > 0 && !stopped).then(|| now.plus(FILE_KEPT));
             tx.put(&mut job)?;
-            tx.audit(&Actor::engine(), "job.end", &id.to_string())
+            tx.audit(&Actor::engine(), "job.end", &id.to_string())?;
+            Ok(job)
         })
-        .await
+        .await?;
+    engine.forget_sent(id);
+    if ended.file_until.is_none() {
+        engine.drop_job_files(id);
+    }
+    Ok(())
 }

@@ -28,10 +28,23 @@ use uuid::Uuid;
 /// Jobs that are over and kept; the oldest go.
 const KEPT: u32 = 2_000;
 
-/// The jobs that run, and how to stop them.
+/// Items of all jobs that are kept; the oldest go.
+const ITEMS_KEPT: u32 = 200_000;
+
+/// The jobs that run.
 #[derive(Default)]
 pub struct Jobs {
+    /// How to stop each.
     running: Mutex<HashMap<JobId, watch::Sender<bool>>>,
+    /// What has come of nodes that are asked.
+    sent: Mutex<HashMap<(JobId, NodeId), Sent>>,
+}
+
+/// A node's file for a job.
+#[derive(PartialEq, Eq)]
+enum Sent {
+    Arriving,
+    Whole { bytes: u64, sha256: String },
 }
 
 pub(super) fn item(connection: &Connection, job: JobId, node: NodeId) -> Result<Option<JobItem>> {
@@ -45,14 +58,7 @@ pub(super) fn item(connection: &Connection, job: JobId, node: NodeId) -> Result<
 fn items(connection: &Connection, job: JobId, query: &PageQuery) -> Result<Vec<JobItem>> {
     let mut statement =
         connection.prepare_cached("SELECT doc FROM job_item WHERE job = ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
-    let mut rows = statement.query(params![job.0.as_bytes(), query.limit, query.offset])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(serde_json::from_str(
-            row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
-        )?);
-    }
-    Ok(found)
+    row::documents(statement.query(params![job.0.as_bytes(), query.limit, query.offset])?)
 }
 
 pub(super) fn job(connection: &Connection, id: JobId) -> Result<Job> {
@@ -129,12 +135,14 @@ impl Tx<'_> {
 
     /// Forgets the oldest jobs that are over.
     fn prune_jobs(&mut self) -> Result<()> {
-        let old = row::select::<Job>(
-            self,
-            "WHERE state IN ('succeeded', 'partly', 'failed', 'stopped') ORDER BY created_at DESC LIMIT -1 OFFSET ?1",
-            [KEPT],
-        )?;
-        for job in old {
+        let over = "WHERE state IN ('succeeded', 'partly', 'failed', 'stopped') ORDER BY created_at DESC";
+        let (mut jobs, mut items) = (0, 0);
+        for job in row::select::<Job>(self, over, [])? {
+            jobs += 1;
+            items += job.items;
+            if jobs <= KEPT && items <= ITEMS_KEPT {
+                continue;
+            }
             self.execute("DELETE FROM job_item WHERE job = ?1", [job.id.0.as_bytes()])?;
             self.delete::<Job>(job.id.0)?;
         }

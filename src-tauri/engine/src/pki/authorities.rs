@@ -80,12 +80,12 @@ fn present(tx: &Tx<'_>, purpose: Purpose) -> Result<Stored> {
     Ok(get(tx, purpose)?.ok_or_else(|| Problem::not_found("authority"))?)
 }
 
-/// Lists that do not belong to the chain any more go with the chain that they belonged to.
+/// Lists of nobody in the new chain stay with the chain that they belong to; others go on to hold, even overdue ones.
 fn keep_fitting_lists(tx: &Tx<'_>, purpose: Purpose, chain: &Chain) -> Result<()> {
     let Some((lists, _)) = present(tx, purpose)?.revocations else {
         return Ok(());
     };
-    if Lists::check("crl", &lists, chain, tx.now()).is_err() {
+    if !Lists::stored(&lists).is_some_and(|lists| lists.are_of(chain)) {
         tx.execute(
             "UPDATE authority SET revocations = NULL, revocations_at = NULL WHERE purpose = ?1",
             [purpose.key()],
@@ -98,9 +98,9 @@ pub(super) fn stored(store: &Store, purpose: Purpose) -> Result<Option<Stored>> 
     store.read(|connection| get(connection, purpose))
 }
 
-/// Chain and revocation lists of an authority, in PEM.
-pub fn stored_authority(store: &Store, purpose: Purpose) -> Result<Option<(String, Option<String>)>> {
-    Ok(stored(store, purpose)?.map(|stored| (stored.chain, stored.revocations.map(|(pem, _)| pem))))
+/// The chain of an authority, in PEM.
+pub fn stored_chain(connection: &Connection, purpose: Purpose) -> Result<Option<String>> {
+    Ok(get(connection, purpose)?.map(|stored| stored.chain))
 }
 
 /// Writes down that an authority has changed.
@@ -154,7 +154,8 @@ impl Engine {
         let stored = self.store.write(move |tx| {
             tx.execute(
                 "INSERT INTO authority (purpose, imported_at, chain) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (purpose) DO UPDATE SET previous = chain, imported_at = ?2, chain = ?3",
+                 ON CONFLICT (purpose) DO UPDATE SET previous = chain, previous_revocations = revocations, \
+                 previous_revocations_at = revocations_at, imported_at = ?2, chain = ?3",
                 params![purpose.key(), tx.now().0, pem],
             )?;
             keep_fitting_lists(tx, purpose, &chain)?;
@@ -178,12 +179,13 @@ impl Engine {
                 .query_row([purpose.key()], |row| row.get(0))
                 .optional()?;
             let pem = previous.flatten().ok_or_else(|| Problem::not_found("authority"))?;
-            let chain = Chain::check("chain", &pem, tx.now())?;
+            Chain::check("chain", &pem, tx.now())?;
             tx.execute(
-                "UPDATE authority SET previous = chain, imported_at = ?2, chain = previous WHERE purpose = ?1",
+                "UPDATE authority SET previous = chain, previous_revocations = revocations, \
+                 previous_revocations_at = revocations_at, imported_at = ?2, chain = previous, \
+                 revocations = previous_revocations, revocations_at = previous_revocations_at WHERE purpose = ?1",
                 params![purpose.key(), tx.now().0],
             )?;
-            keep_fitting_lists(tx, purpose, &chain)?;
             changed(tx, &actor, "authority.restore", purpose)?;
             present(tx, purpose)
         });

@@ -23,6 +23,8 @@ pub struct ClientTrust {
     /// Certificates, in DER, that others may come from.
     pub outside: Vec<Vec<u8>>,
     pub revoked: Revoked,
+    /// What is trusted cannot be read at the moment: nobody is let in.
+    pub unknown: bool,
 }
 
 impl ClientTrust {
@@ -52,7 +54,11 @@ impl ClientTrust {
             .filter(|der| !revoked.has(der))
             .cloned()
             .collect();
-        Ok(Self { outside, revoked })
+        Ok(Self {
+            outside,
+            revoked,
+            unknown: false,
+        })
     }
 }
 
@@ -85,7 +91,20 @@ impl Engine {
             Ok(trust) => {
                 self.clients.trust.send_replace(Arc::new(trust));
             }
-            Err(error) => tracing::error!(%error, "reading whom to let in"),
+            Err(error) => {
+                tracing::error!(%error, "reading whom to let in; nobody is, until it can be read");
+                self.clients.trust.send_replace(Arc::new(ClientTrust {
+                    unknown: true,
+                    ..ClientTrust::default()
+                }));
+            }
+        }
+    }
+
+    /// Tries again what could not be read.
+    pub(crate) fn mend_client_trust(&self) {
+        if self.clients.trust.borrow().unknown {
+            self.renew_client_trust();
         }
     }
 

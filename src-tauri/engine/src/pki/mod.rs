@@ -4,7 +4,7 @@ mod authorities;
 mod clients;
 mod x509;
 
-pub use authorities::stored_authority;
+pub use authorities::stored_chain;
 pub use clients::{ClientTrust, Clients};
 pub use x509::Revoked;
 

@@ -160,15 +160,22 @@ impl Lists {
             let Some(certificate) = whole(parse_x509_certificate(der)) else {
                 return Err(refuse("crl-chain"));
             };
-            let own = |list: &&CertificateRevocationList<'_>| {
-                list.issuer().as_raw() == certificate.subject().as_raw()
-                    && list.verify_signature(certificate.public_key()).is_ok()
-            };
-            if !lists.iter().any(|list| own(&list)) {
+            if !lists.iter().any(|list| is_of(list, &certificate)) {
                 return Err(refuse("crl-chain"));
             }
         }
         Ok(Self(ders))
+    }
+
+    /// Whether every list was signed by a certificate of the chain.
+    pub fn are_of(&self, chain: &Chain) -> bool {
+        let signers: Vec<_> = chain
+            .0
+            .iter()
+            .filter_map(|der| whole(parse_x509_certificate(der)))
+            .collect();
+        let mut lists = self.0.iter().map(|der| whole(parse_x509_crl(der)));
+        lists.all(|list| list.is_some_and(|list| signers.iter().any(|signer| is_of(&list, signer))))
     }
 
     /// How many certificates are on the lists, and when the first should be replaced.
@@ -196,6 +203,10 @@ fn whole<T, E>(parsed: Result<(&[u8], T), E>) -> Option<T> {
         .ok()
         .filter(|(rest, _)| rest.is_empty())
         .map(|(_, parsed)| parsed)
+}
+
+fn is_of(list: &CertificateRevocationList<'_>, issuer: &X509Certificate<'_>) -> bool {
+    list.issuer().as_raw() == issuer.subject().as_raw() && list.verify_signature(issuer.public_key()).is_ok()
 }
 
 fn signed(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {

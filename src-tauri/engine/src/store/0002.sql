@@ -1,7 +1,7 @@
 -- Outside authorities, what each is trusted for, and what each has taken back.
 CREATE TABLE authority (
-    purpose TEXT PRIMARY KEY, imported_at INTEGER NOT NULL, chain TEXT NOT NULL, previous TEXT,
-    revocations TEXT, revocations_at INTEGER
+    purpose TEXT PRIMARY KEY, imported_at INTEGER NOT NULL, chain TEXT NOT NULL, revocations TEXT, revocations_at INTEGER,
+    previous TEXT, previous_revocations TEXT, previous_revocations_at INTEGER
 ) WITHOUT ROWID;
 
 -- Client certificates of the lab's own authority.

@@ -84,8 +84,11 @@ pub fn get<R: Row>(connection: &Connection, id: Uuid) -> Result<Option<R>> {
 /// Rows whose table is `R`'s, by the rest of a query: `WHERE … ORDER BY … LIMIT …`.
 pub fn select<R: Row>(connection: &Connection, rest: &str, params: impl rusqlite::Params) -> Result<Vec<R>> {
     let sql = format!("SELECT doc FROM {} {rest}", R::TABLE);
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params)?;
+    documents(connection.prepare_cached(&sql)?.query(params)?)
+}
+
+/// Reads the things whose JSON is the first column.
+pub fn documents<T: DeserializeOwned>(mut rows: rusqlite::Rows<'_>) -> Result<Vec<T>> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(serde_json::from_str(

@@ -3,7 +3,7 @@
 //! `data-test`: `new-token`, `tokens-table`, `tokens-row`, `delete-token`, `token-name`, `token-role`, `token-days`,
 //! `save-token`, `token-secret`.
 
-use super::{NotAllowed, role_key, role_of, roles};
+use super::{NotAllowed, delete_column, role_key, role_of, roles};
 use crate::{
     api,
     components::{
@@ -96,21 +96,13 @@ fn Body() -> impl IntoView {
             token.expires_at.map_or_else(|| NEVER.get().to_owned(), format::ago)
         })
         .sort(|token| SortKey::number(token.expires_at.map(|at| at.0 as f64))),
-        Column::new("delete", DELETE, 60, |_: &Arc<ApiToken>| String::new())
-            .view(move |token| {
-                let (token, name) = (token.clone(), token.name.clone());
-                view! {
-                    <Button
-                        label=Signal::derive(move || DELETE_NAME.with(&[("name", &name)]))
-                        sign=Icon::Trash
-                        sign_only=true
-                        kind=Kind::Quiet
-                        press=Callback::new(move |()| ask(token.clone()))
-                        test="delete-token"
-                    />
-                }
-            })
-            .share(0),
+        delete_column(
+            DELETE,
+            "delete-token",
+            |token: &Arc<ApiToken>| DELETE_NAME.with(&[("name", &token.name)]),
+            |_| true,
+            ask,
+        ),
     ];
     let name = move || victim.with(|token| token.as_ref().map(|token| token.name.clone()).unwrap_or_default());
     let delete = Callback::new(move |()| {

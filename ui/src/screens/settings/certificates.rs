@@ -4,7 +4,7 @@
 //! purpose, and in it `import`, `import-list`, `restore`, `delete`; in their dialog `pem`, `pem-file`, `save-pem`; the
 //! rest with [`super::issue`].
 
-use super::{NotAllowed, issue::Issue};
+use super::{NotAllowed, delete_column, issue::Issue};
 use crate::{
     api,
     components::{
@@ -50,7 +50,9 @@ texts! {
     RESTORED: "已恢复先前的 CA", "Put the earlier CA back";
     DELETE: "删除", "Delete";
     DELETE_TITLE: "删除外部 CA（{name}）？", "Delete the outside CA ({name})?";
-    DELETE_TEXT: "持有其证书的一方会立即被拒绝，打开的连接也会断开。", "Whoever has its certificates is refused at once; open connections are cut.";
+    DELETE_CLIENTS: "持有其证书的程序会立即被拒绝，打开的连接也会断开。", "Programs with its certificates are refused at once; open connections are cut.";
+    DELETE_SERVERS: "节点不再信任持有其证书的服务器，无法再从中下载。", "Nodes no longer trust servers with its certificates, and can download nothing more from them.";
+    UNREADABLE: "该文件不是 PEM 文本（可能是 DER）。请转换为 PEM。", "This file is no PEM text; it may be DER. Convert it to PEM.";
     DELETED: "已删除外部 CA", "Deleted the outside CA";
     IMPORTED: "已导入", "Imported";
     SUBJECT: "主体", "Subject";
@@ -163,23 +165,13 @@ fn Own(certificates: Load<Vec<ClientCertificate>>) -> impl IntoView {
         })
         .sort(|one| SortKey::number(Some(one.ends.0 as f64))),
         Column::new("serial", SERIAL, 220, |one: &Arc<ClientCertificate>| one.serial.clone()).share(2),
-        Column::new("revoke", REVOKE, 60, |_: &Arc<ClientCertificate>| String::new())
-            .view(move |one| {
-                let (one, name) = (one.clone(), one.name.clone());
-                one.revoked_at.is_none().then(|| {
-                    view! {
-                        <Button
-                            label=Signal::derive(move || REVOKE_NAME.with(&[("name", &name)]))
-                            sign=Icon::Trash
-                            sign_only=true
-                            kind=Kind::Quiet
-                            press=Callback::new(move |()| ask(one.clone()))
-                            test="revoke-certificate"
-                        />
-                    }
-                })
-            })
-            .share(0),
+        delete_column(
+            REVOKE,
+            "revoke-certificate",
+            |one: &Arc<ClientCertificate>| REVOKE_NAME.with(&[("name", &one.name)]),
+            |one| one.revoked_at.is_none(),
+            ask,
+        ),
     ];
     let name = move || victim.with(|one| one.as_ref().map(|one| one.name.clone()).unwrap_or_default());
     let revoke = Callback::new(move |()| {
@@ -284,7 +276,10 @@ fn Outside() -> impl IntoView {
         <Confirm
             open=deleting
             title=Signal::derive(move || DELETE_TITLE.with(&[("name", &name())]))
-            text=DELETE_TEXT
+            text=Signal::derive(move || match victim.get() {
+                Purpose::Clients => DELETE_CLIENTS.get().to_owned(),
+                Purpose::Software | Purpose::Images => DELETE_SERVERS.get().to_owned(),
+            })
             names=Signal::derive(move || vec![name()])
             label=DELETE
             danger=true
@@ -386,6 +381,7 @@ fn certificate(one: Certificate) -> impl IntoView {
 #[component]
 fn Pem(import: Import, done: Callback<()>) -> impl IntoView {
     let pem = RwSignal::new(String::new());
+    let unreadable = RwSignal::new(false);
     let change = Change::new();
     let id = new_id("pem");
     let read = move |event: web_sys::Event| {
@@ -396,9 +392,10 @@ fn Pem(import: Import, done: Callback<()>) -> impl IntoView {
             return;
         };
         leptos::task::spawn_local(async move {
-            if let Some(text) = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string()) {
-                pem.try_set(text);
-            }
+            let text = JsFuture::from(file.text()).await.ok().and_then(|text| text.as_string());
+            let text = text.filter(|text| text.contains("-----BEGIN"));
+            unreadable.try_set(text.is_none());
+            pem.try_set(text.unwrap_or_default());
         });
     };
     let save = move |event: web_sys::SubmitEvent| {
@@ -426,6 +423,9 @@ fn Pem(import: Import, done: Callback<()>) -> impl IntoView {
                 <label for=id.clone()>{FILE.t()}</label>
                 <input type="file" id=id accept=".pem,.crt,.cer,.crl" data-test="pem-file" on:change=read/>
             </div>
+            <Show when=move || unreadable.get()>
+                <p class="field-note field-error" role="alert">{UNREADABLE.t()}</p>
+            </Show>
             <Field label=PEM value=pem lines=8 help=PEM_HELP focus=true test="pem"/>
             <Refusal change=change/>
             <footer class="dialog-foot">

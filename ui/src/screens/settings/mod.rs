@@ -17,7 +17,8 @@ pub use status::StatusPage;
 pub use users::Users;
 
 use crate::{
-    components::{EmptyState, Icon},
+    components::{Button, Column, EmptyState, Icon, Kind, table::Row},
+    i18n::Text,
     texts,
 };
 use edgedeck_model::user::Role;
@@ -32,6 +33,33 @@ texts! {
 #[component]
 pub fn NotAllowed() -> impl IntoView {
     view! { <div class="screen"><EmptyState sign=Icon::User title=NO_RIGHT text=NO_RIGHT_TEXT/></div> }
+}
+
+/// A column with a button that asks to delete the row, where `may` says that it can be; `label` tells what it would do.
+fn delete_column<R: Row>(
+    title: Text,
+    test: &'static str,
+    label: fn(&R) -> String,
+    may: fn(&R) -> bool,
+    ask: impl Fn(R) + Copy + Send + Sync + 'static,
+) -> Column<R> {
+    Column::new("delete", title, 60, |_: &R| String::new())
+        .view(move |row: &R| {
+            let (row, named) = (row.clone(), row.clone());
+            may(&row).then(|| {
+                view! {
+                    <Button
+                        label=Signal::derive(move || label(&named))
+                        sign=Icon::Trash
+                        sign_only=true
+                        kind=Kind::Quiet
+                        press=Callback::new(move |()| ask(row.clone()))
+                        test=test
+                    />
+                }
+            })
+        })
+        .share(0)
 }
 
 /// The roles as choices.

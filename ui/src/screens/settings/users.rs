@@ -3,7 +3,7 @@
 //! `data-test`: `new-user`, `users-table`, `users-row`, `delete-user`; in the dialog `user-name`, `user-password`,
 //! `user-role`, `save-user`.
 
-use super::{NotAllowed, role_key, role_of, roles};
+use super::{NotAllowed, delete_column, role_key, role_of, roles};
 use crate::{
     api,
     components::{
@@ -104,21 +104,13 @@ fn List() -> impl IntoView {
             format::minute(user.created_at)
         })
         .sort(|user| SortKey::number(Some(user.created_at.0 as f64))),
-        Column::new("delete", DELETE, 60, |_: &Arc<User>| String::new())
-            .view(move |user| {
-                let (user, name) = (user.clone(), user.name.clone());
-                view! {
-                    <Button
-                        label=Signal::derive(move || DELETE_NAME.with(&[("name", &name)]))
-                        sign=Icon::Trash
-                        sign_only=true
-                        kind=Kind::Quiet
-                        press=Callback::new(move |()| ask(user.clone()))
-                        test="delete-user"
-                    />
-                }
-            })
-            .share(0),
+        delete_column(
+            DELETE,
+            "delete-user",
+            |user: &Arc<User>| DELETE_NAME.with(&[("name", &user.name)]),
+            |_| true,
+            ask,
+        ),
     ];
     let name = move || victim.with(|user| user.as_ref().map(|user| user.name.clone()).unwrap_or_default());
     let delete = Callback::new(move |()| {

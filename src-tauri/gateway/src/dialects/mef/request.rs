@@ -10,7 +10,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{StatusCode, request::Parts},
 };
-use edgedeck_engine::{Actor, CLIENT_URI, Find};
+use edgedeck_engine::{Actor, CLIENT_URI, Find, NODE_URI};
 use edgedeck_model::user::Role;
 use serde::{
     Deserialize, Deserializer,
@@ -31,9 +31,9 @@ pub struct Caller(pub Actor);
 pub fn caller(peer: Option<&Peer>) -> Option<Actor> {
     let peer = peer?;
     let certificate = peer.certificate.as_ref()?;
-    // The lab's own authority makes nodes' certificates, too.
-    let is_client =
-        certificate.issuer == Issuer::Outside || certificate.uris.iter().any(|uri| uri.starts_with(CLIENT_URI));
+    // An authority like the lab's makes nodes' certificates, too.
+    let has = |begin| certificate.uris.iter().any(|uri: &String| uri.starts_with(begin));
+    let is_client = has(CLIENT_URI) || (certificate.issuer == Issuer::Outside && !has(NODE_URI));
     is_client.then(|| Actor {
         name: format!("mef:{}", certificate.name),
         origin: peer.address.ip().to_string(),
