@@ -67,7 +67,8 @@ impl PageBuilder {
 
     /// The page; `end` is where to go on when it is empty.
     pub fn finish(self, end: u64) -> LogPage {
-        let next = self.lines.back().map_or(end, |(position, _)| *position);
+        // Standard output and error are written down side by side: the last line need not be the latest.
+        let next = self.lines.iter().map(|(position, _)| *position).max().unwrap_or(end);
         LogPage {
             lines: self.lines.into_iter().map(|(_, line)| line).collect(),
             next,
@@ -98,6 +99,20 @@ mod tests {
         let (fitted, next) = page(7, 2, "x", 3);
         assert_eq!((fitted, next.lines.len(), next.next), (vec![true, true, false], 2, 9));
         assert_eq!(page(7, 0, "x", 0).1.next, 7);
+    }
+
+    #[test]
+    fn lines_that_overtook_each_other_come_once() {
+        let mut page = PageBuilder::new(LogRequest::new(3, 10, 0));
+        for position in [5, 9, 7] {
+            let line = LogLine {
+                at: Time(0),
+                error: false,
+                text: String::new(),
+            };
+            assert!(page.push(position, line));
+        }
+        assert_eq!(page.finish(3).next, 9);
     }
 
     #[test]
