@@ -155,7 +155,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
         },
         case! {
             operation: "createLogTask",
-            rules: ["createLogTask/1ecba640"],
+            rules: ["createLogTask/1ecba640", "global/38599997"],
             errors: ["createLogTask/400/00001006", "createLogTask/400/40051002"],
             async |lab: &mut MefLab| {
                 let (node, waiting) = (lab.node(&[]).await?, lab.waiting().await?);

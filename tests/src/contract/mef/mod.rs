@@ -37,6 +37,10 @@ pub const DEPARTED: &[Exception] = &[
         why: "the engine's own host may be a node of its lab, and then it is listed like any other",
     },
     Exception {
+        rule: "global/c47d1a7f",
+        why: "calls may be made in parallel: each checks and writes in one transaction",
+    },
+    Exception {
         rule: "importCrl/5a3695b7",
         why: "a list is in force at once, for open connections too: a revoked client must not go on until somebody restarts",
     },

@@ -5,6 +5,7 @@ use crate::{case, contract::Chapter};
 use edgedeck_gateway::dialects::mef::MefOptions;
 use futures::future::join_all;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 pub const CHAPTER: Chapter<MefLab> = Chapter {
     name: "wire",
@@ -74,6 +75,31 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 anyhow::ensure!(answers.iter().all(|answer| matches!(answer.status, 200 | 429)));
                 limited.running.stop().await;
                 lab.read("getEdgeManagerVersion", &[]).await?;
+            }
+        },
+        case! {
+            operation: "listAllNodes",
+            rules: ["global/25bec468"],
+            async |lab: &mut MefLab| {
+                let (host, group) = (lab.fresh("again"), json!({ "nodeGroupName": lab.fresh("again") }));
+                let (mut nodes, mut groups) = (BTreeSet::new(), BTreeSet::new());
+                for _ in 0..3 {
+                    let made = lab.done("createNodeGroup", group.clone()).await?.at("/data").as_u64();
+                    anyhow::ensure!(groups.insert(made), "the group {made:?} is there again");
+                    lab.done("deleteNodeGroups", json!({ "groupIDs": [made] })).await?;
+                    let node = lab.joined(host.clone()).await?;
+                    anyhow::ensure!(nodes.insert(node.number), "the node {} is there again", node.number);
+                    anyhow::ensure!(lab.joined(host.clone()).await.is_err(), "its serial number is there twice");
+                    lab.done("deleteUnmanagedNodes", json!({ "nodeIDs": [node.number] })).await?;
+                }
+                lab.waiting().await?;
+                lab.node(&[]).await?;
+                let listed = lab.read("listAllNodes", &[("pageNum", "1"), ("pageSize", "100")]).await?;
+                let rows = listed.at("/data/nodes").as_array().cloned().unwrap_or_default();
+                for field in ["id", "nodeName", "uniqueName", "serialNumber"] {
+                    let different: BTreeSet<String> = rows.iter().map(|row| row[field].to_string()).collect();
+                    anyhow::ensure!(rows.len() >= 2 && different.len() == rows.len(), "{field} repeats: {}", listed.shown());
+                }
             }
         },
         case! {

@@ -43,7 +43,7 @@ fn delete_column<R: Row>(
     may: fn(&R) -> bool,
     ask: impl Fn(R) + Copy + Send + Sync + 'static,
 ) -> Column<R> {
-    Column::new("delete", title, 60, |_: &R| String::new())
+    Column::new("delete", title, 80, |_: &R| String::new())
         .view(move |row: &R| {
             let (row, named) = (row.clone(), row.clone());
             may(&row).then(|| {
