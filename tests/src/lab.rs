@@ -47,7 +47,8 @@ pub async fn node_in(console: &Console, state: NodeState) -> Result<Node> {
     .await
 }
 
-/// Lets a simulated fleet join, and waits until all of it is linked; `more` are further arguments of `edgedeckd lab`.
+/// Lets a simulated fleet join, and waits until it is linked: all of it if it is `--steady`, nearly all if faults take
+/// some away meanwhile. `more` are further arguments of `edgedeckd lab`.
 ///
 /// # Errors
 /// When the engine refuses or it takes too long.
@@ -67,8 +68,14 @@ pub async fn simulated_fleet(engine: &Edgedeckd, console: &Console, nodes: u32, 
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let fleet = Process::start(&mut command)?;
-    until("the whole fleet", Duration::from_secs(300), async || {
-        Ok((console.call::<api::GetStatus>((), (), ()).await?.connected >= nodes).then_some(()))
+    let linked = if more.contains(&"--steady") {
+        nodes
+    } else {
+        nodes - nodes / 5
+    };
+    until("linked fleet", Duration::from_secs(300), async || {
+        let status = console.call::<api::GetStatus>((), (), ()).await?;
+        Ok((status.nodes >= nodes && status.connected >= linked).then_some(()))
     })
     .await?;
     Ok(fleet)
