@@ -3,8 +3,10 @@
 
 use anyhow::{Context, Result};
 use edgedeck_model::{
-    api::{self, ById, GroupBody, NewAppBody, NodesBody},
+    NodeId,
+    api::{self, ById, GroupBody, NewAppBody, NodeQuery, NodesBody},
     deployment::{NewDeployment, Target},
+    node::{NodeRow, NodeState},
 };
 use edgedeck_tests::{
     client::Console,
@@ -13,6 +15,7 @@ use edgedeck_tests::{
     web::Web,
 };
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -70,6 +73,24 @@ async fn shoot(engine: &Edgedeckd, folder: &Path, size: (u32, u32), details: &[(
     Ok(())
 }
 
+/// Nodes that have told what they are, and are well.
+async fn known(console: &Console) -> Result<BTreeSet<NodeId>> {
+    let mut known = BTreeSet::new();
+    let mut query = NodeQuery {
+        limit: api::PAGE_MAX,
+        ..NodeQuery::default()
+    };
+    loop {
+        let page = console.call::<api::ListNodes>((), query.clone(), ()).await?;
+        let able = |node: &&NodeRow| node.cpus > 0 && node.state == NodeState::Online;
+        known.extend(page.items.iter().filter(able).map(|node| node.id));
+        query.offset += api::PAGE_MAX;
+        if u64::from(query.offset) >= page.total {
+            return Ok(known);
+        }
+    }
+}
+
 /// Lets nodes join, manages all but a few, and deploys something, so that the screens have what to show.
 async fn furnish(engine: &Edgedeckd, console: &Console, nodes: u32) -> Result<(Process, Vec<(String, String)>)> {
     let lab = lab::simulated_fleet(engine, console, nodes, &[]).await?;
@@ -79,7 +100,14 @@ async fn furnish(engine: &Edgedeckd, console: &Console, nodes: u32) -> Result<(P
         description: "视觉质检".to_owned(),
     };
     let group = console.call::<api::CreateGroup>((), (), body).await?;
-    let half = managed.iter().copied().take(managed.len().div_ceil(2)).collect();
+    // A node that a fault has taken away, or made unwell, has no room for anything.
+    let known = known(console).await?;
+    let half = managed
+        .iter()
+        .copied()
+        .filter(|node| known.contains(node))
+        .take(managed.len().div_ceil(2))
+        .collect();
     console
         .call::<api::AddToGroup>(ById { id: group.id }, (), NodesBody { nodes: half })
         .await?;
