@@ -2,7 +2,7 @@
 
 use edgedeck_model::Problem;
 use leptos::prelude::*;
-use std::{cell::Cell, future::Future, rc::Rc};
+use std::{cell::Cell, future::Future, rc::Rc, sync::Arc};
 
 /// Where a question to the engine stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +48,18 @@ impl<T: Send + Sync + 'static> Load<T> {
     /// Asks again; what is there stays until the answer comes.
     pub fn again(self) {
         self.again.try_update(|n| *n += 1);
+    }
+}
+
+impl<T: Clone + PartialEq + Send + Sync + 'static> Load<Vec<T>> {
+    /// What was loaded as a table's rows; none before.
+    pub fn rows(self) -> Memo<Arc<Vec<Arc<T>>>> {
+        Memo::new(move |_| {
+            self.state.with(|loaded| {
+                let rows = loaded.ready().into_iter().flatten().cloned().map(Arc::new);
+                Arc::new(rows.collect())
+            })
+        })
     }
 }
 

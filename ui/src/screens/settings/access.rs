@@ -63,19 +63,7 @@ fn Body() -> impl IntoView {
     let (creating, deleting) = (RwSignal::new(false), RwSignal::new(false));
     let victim = RwSignal::new(None::<Arc<ApiToken>>);
     let change = Change::new();
-    let rows = Memo::new(move |_| {
-        tokens.state.with(|tokens| {
-            Arc::new(
-                tokens
-                    .ready()
-                    .into_iter()
-                    .flatten()
-                    .cloned()
-                    .map(Arc::new)
-                    .collect::<Vec<_>>(),
-            )
-        })
-    });
+    let rows = tokens.rows();
     let ask = move |token: Arc<ApiToken>| {
         change.problem.set(None);
         victim.set(Some(token));

@@ -140,12 +140,7 @@ fn Own(certificates: Load<Vec<ClientCertificate>>) -> impl IntoView {
     let revoking = RwSignal::new(false);
     let victim = RwSignal::new(None::<Arc<ClientCertificate>>);
     let change = Change::new();
-    let rows = Memo::new(move |_| {
-        certificates.state.with(|certificates| {
-            let rows = certificates.ready().into_iter().flatten().cloned().map(Arc::new);
-            Arc::new(rows.collect::<Vec<_>>())
-        })
-    });
+    let rows = certificates.rows();
     let ask = move |certificate: Arc<ClientCertificate>| {
         change.problem.set(None);
         victim.set(Some(certificate));

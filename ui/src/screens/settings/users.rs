@@ -60,19 +60,7 @@ fn List() -> impl IntoView {
     let (creating, deleting) = (RwSignal::new(false), RwSignal::new(false));
     let victim = RwSignal::new(None::<Arc<User>>);
     let change = Change::new();
-    let rows = Memo::new(move |_| {
-        users.state.with(|users| {
-            Arc::new(
-                users
-                    .ready()
-                    .into_iter()
-                    .flatten()
-                    .cloned()
-                    .map(Arc::new)
-                    .collect::<Vec<_>>(),
-            )
-        })
-    });
+    let rows = users.rows();
     let is_me = |user: &User| {
         ui().me
             .with(|me| me.as_ref().is_some_and(|me| !me.window && me.name == user.name))
