@@ -12,6 +12,7 @@ pub mod lab;
 pub mod notifications;
 pub mod programs;
 pub mod registry;
+pub mod software;
 pub mod wait;
 pub mod web;
 

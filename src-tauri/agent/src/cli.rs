@@ -1,14 +1,15 @@
 //! The words of `edgedeck-agent`, and what they print.
 
 use crate::{
-    VERSION,
     home::{Home, HomeError, State},
     identity::{self, Trust},
     join::{self, JoinError},
     leave, runtime, serial, service,
     session::{self, Ending, Options},
+    software,
     sources::Sources,
     status::Status,
+    switch::{self, Next},
 };
 use clap::{Parser, Subcommand};
 use edgedeck_model::{Lang, Time, deployment::InstanceState, text};
@@ -230,7 +231,7 @@ async fn take_part(
             .value("proc/sys/kernel/hostname")
             .unwrap_or_else(|| serial.clone()),
         arch: std::env::consts::ARCH.to_owned(),
-        agent_version: VERSION.to_owned(),
+        agent_version: crate::version().to_owned(),
     };
     let client = join::client(trust.anonymous()?)?;
     let reply = join::join(&client, &asked.address, &request).await?;
@@ -242,6 +243,9 @@ async fn take_part(
             .filter(|address| !asked.address.ends_with(address.as_str())),
     );
     home.store_certificate(&reply.certificate_pem)?;
+    if let Some(key) = &reply.software_key {
+        software::pin_key(home, key)?;
+    }
     // The one that was checked by its hash, not the one that came with the answer.
     home.store_ca(ca_pem)?;
     let ca_hash = identity::certificate_hash(ca_pem)?;
@@ -323,7 +327,27 @@ async fn run_agent(home: Home, docker: Option<String>, lang: Lang) -> Result<Str
             _ = interrupt.recv() => {}
         }
     };
-    match session::run(options, stop).await.map_err(said)? {
+    tokio::pin!(stop);
+    let ended = if options.on_trial {
+        session::run(options.clone(), stop).await.map_err(said)?
+    } else {
+        let next = switch::go_on(&options, stop.as_mut()).await;
+        match next.map_err(|error| disk(&error, lang))? {
+            Next::Run => session::run(options.clone(), stop).await.map_err(said)?,
+            Next::Restart => Ending::Switching,
+            Next::Removed => Ending::Removed,
+            Next::Stopped => Ending::Stopped,
+        }
+    };
+    match ended {
+        // Another program, or this one anew to try another: with nothing left of what ran here.
+        Ending::Switching => {
+            let error = switch::restart(&options.program);
+            Err(lang.pick(
+                format!("无法重新启动代理：{error}"),
+                format!("The agent could not start itself anew: {error}"),
+            ))
+        }
         Ending::Stopped => Ok(lang.pick(
             "代理已停止；工作负载继续运行。".to_owned(),
             "The agent has stopped; workloads run on.".to_owned(),

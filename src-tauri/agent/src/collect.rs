@@ -236,7 +236,7 @@ fn pack(
         header.set_mtime(now);
         archive.append_data(&mut header, name, bytes)
     };
-    let about = serde_json::json!({ "agent": crate::VERSION, "facts": known.facts, "observed": known.observed });
+    let about = serde_json::json!({ "agent": crate::version(), "facts": known.facts, "observed": known.observed });
     add("agent/about.json", serde_json::to_string_pretty(&about)?.as_bytes())?;
     for path in SYSTEM {
         let mut bytes = Vec::new();

@@ -43,7 +43,7 @@ pub async fn read(sources: &Sources) -> Facts {
         boot_at: boot_at(sources),
         disks,
         nics,
-        agent_version: crate::VERSION.to_owned(),
+        agent_version: crate::version().to_owned(),
         ..Facts::default()
     }
 }

@@ -1,15 +1,19 @@
 //! Who a node is: its key pair, the certificate that the engine gave it, and the lab's CA that it trusts.
 
 use edgedeck_model::Time;
+use edgedeck_protocol::{Trusted, revocation_mark};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore,
-    client::{Resumption, WebPkiServerVerifier},
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        Resumption, WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::CryptoProvider,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// Something about keys or certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,83 @@ impl Trust {
         let builder =
             ClientConfig::builder_with_provider(self.provider.clone()).with_safe_default_protocol_versions()?;
         Ok(builder.with_webpki_verifier(self.verifier.clone()))
+    }
+}
+
+/// A client for a server outside the lab: its certificate must come from an authority, which has not taken it back.
+///
+/// # Errors
+/// [`IdentityError`] when the authority's certificates cannot be read.
+pub fn outside_client(trusted: &Trusted) -> Result<ClientConfig, IdentityError> {
+    let revoked: HashSet<u64> = trusted.revoked.iter().copied().collect();
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&trusted.chain_pem, "authority's certificate")? {
+        if !is_revoked(&revoked, &certificate) {
+            roots.add(certificate)?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Unrevoked { inner, revoked }))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// One that cannot be read is as good as taken back.
+fn is_revoked(revoked: &HashSet<u64>, certificate: &CertificateDer<'_>) -> bool {
+    x509_parser::parse_x509_certificate(certificate).map_or(true, |(_, certificate)| {
+        let mark = revocation_mark(certificate.issuer().as_raw(), certificate.raw_serial());
+        revoked.contains(&mark)
+    })
+}
+
+/// The usual checks, and that no certificate of the chain was taken back.
+#[derive(Debug)]
+struct Unrevoked {
+    inner: Arc<WebPkiServerVerifier>,
+    revoked: HashSet<u64>,
+}
+
+impl ServerCertVerifier for Unrevoked {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let mut chain = std::iter::once(end_entity).chain(intermediates);
+        if chain.any(|certificate| is_revoked(&self.revoked, certificate)) {
+            return Err(rustls::CertificateError::Revoked.into());
+        }
+        self.inner
+            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }
 

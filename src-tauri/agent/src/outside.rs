@@ -159,8 +159,8 @@ mod tests {
             }),
             images: Some(Trusted {
                 chain_pem: "a chain".to_owned(),
+                revoked: Vec::new(),
             }),
-            software: None,
         }
     }
 

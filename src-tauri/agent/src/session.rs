@@ -1,7 +1,6 @@
 //! The running agent: one link to the engine, and all that goes over it.
 
 use crate::{
-    VERSION,
     collect::{self, Collector, Known},
     facts,
     home::{Home, HomeError, State},
@@ -16,8 +15,10 @@ use crate::{
         process::Processes,
     },
     service,
+    software::{self, Software},
     sources::Sources,
     status::Status,
+    switch,
     workloads::Workloads,
 };
 use edgedeck_model::{Code, Problem, time::HOUR};
@@ -30,6 +31,8 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
+/// Set by an engine that runs the agent of its own machine, with the version that it brings.
+pub const KEPT: &str = "EDGEDECK_AGENT_KEPT";
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Requests of the engine that are worked on at a time.
@@ -47,6 +50,8 @@ pub enum AgentError {
     Identity(#[from] IdentityError),
     #[error("finding this program's own file")]
     Program(#[source] std::io::Error),
+    #[error("showing that a new version is well")]
+    Trial(#[source] std::io::Error),
     #[error(
         "the node was removed from the lab, but not every workload could be: see the log; run `edgedeck-agent leave`"
     )]
@@ -61,17 +66,23 @@ pub struct Options {
     /// `unix://…`
     pub docker_host: String,
     pub npu_tool: PathBuf,
-    /// The agent's program, which supervises processes.
+    /// The agent's program, which supervises processes, and which another version may replace.
     pub program: PathBuf,
+    /// This process is a new version that has to show that it is well.
+    pub on_trial: bool,
+    /// Somebody else looks after the program's version.
+    pub is_kept: bool,
 }
 
 impl Options {
     /// As the machine and the environment have it.
     ///
     /// # Errors
-    /// [`AgentError::Program`].
+    /// [`AgentError::Program`], [`AgentError::Trial`].
     pub fn of_machine(home: Home, docker_host: Option<String>) -> Result<Self, AgentError> {
         Ok(Self {
+            on_trial: switch::is_on_trial().map_err(AgentError::Trial)?,
+            is_kept: std::env::var_os(KEPT).is_some(),
             home,
             sources: Sources::default(),
             docker_host: docker_host.unwrap_or_else(docker::default_host),
@@ -88,6 +99,8 @@ pub enum Ending {
     Stopped,
     /// Its node was taken out of the lab; nothing of it is left.
     Removed,
+    /// Another version is to run; see [`switch`].
+    Switching,
 }
 
 /// The parts of an agent that look after workloads; also what `leave` needs.
@@ -153,12 +166,23 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
     let observing = tokio::spawn(observer.run());
     let mut agent = Agent {
         boot_id: facts::boot_id(&options.sources),
+        software: Arc::new(Software::open(
+            options.home.clone(),
+            base.access.clone(),
+            base.state.serial.clone(),
+            if options.on_trial {
+                Some("software-busy")
+            } else {
+                options.is_kept.then_some("software-own")
+            },
+        )?),
+        on_trial: options.on_trial,
         collector: Collector::new(options.home.work(), options.sources.clone(), base.access.clone()),
         home: options.home.clone(),
         base,
         observations,
         status: Status {
-            agent_version: VERSION.to_owned(),
+            agent_version: crate::version().to_owned(),
             since: crate::now(),
             ..Status::default()
         },
@@ -167,7 +191,10 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
     tokio::pin!(stop);
     let ended = tokio::select! {
         () = &mut stop => Ok(Ending::Stopped),
-        () = agent.keep_linked() => agent.be_removed(&options.home).await,
+        ending = agent.keep_linked() => match ending {
+            Ending::Removed => agent.be_removed(&options.home).await,
+            other => Ok(other),
+        },
     };
     observing.abort();
     ended
@@ -179,6 +206,9 @@ struct Agent {
     base: Base,
     observations: Observations,
     collector: Collector,
+    software: Arc<Software>,
+    /// Until it was told that this version is well.
+    on_trial: bool,
     status: Status,
     renewal_asked: Option<std::time::Instant>,
 }
@@ -187,11 +217,12 @@ struct Agent {
 enum LinkEnd {
     Broken(LinkError),
     Removed,
+    Switching,
 }
 
 impl Agent {
-    /// Links again and again; ends when the node was removed.
-    async fn keep_linked(&mut self) {
+    /// Links again and again; ends when the node was removed, or is to run another version.
+    async fn keep_linked(&mut self) -> Ending {
         let mut backoff = BACKOFF_MIN;
         loop {
             for address in self.base.state.addresses.clone() {
@@ -201,11 +232,12 @@ impl Agent {
                         tracing::info!(address, "linked");
                         self.set_status(Some(address.clone()), None);
                         match self.serve(link, welcome, &address).await {
-                            LinkEnd::Removed => return,
+                            LinkEnd::Removed => return Ending::Removed,
+                            LinkEnd::Switching => return Ending::Switching,
                             LinkEnd::Broken(error) => self.unlinked(&address, &error),
                         }
                     }
-                    Err(LinkError::Removed) => return,
+                    Err(LinkError::Removed) => return Ending::Removed,
                     Err(error) => self.unlinked(&address, &error),
                 }
             }
@@ -243,7 +275,7 @@ impl Agent {
         let tls = tls.map_err(|error| LinkError::Refused(crate::chain(&error)))?;
         let hello = Hello {
             versions: VERSIONS,
-            agent_version: VERSION.to_owned(),
+            agent_version: crate::version().to_owned(),
             serial: self.base.state.serial.clone(),
             boot_id: self.boot_id.clone(),
             generation: self.base.workloads.generation(),
@@ -263,6 +295,7 @@ impl Agent {
         let mut observed = self.base.workloads.observed();
         observed.mark_changed();
         let sampled = self.observations.sampled.clone();
+        let mut progress = self.software.progress();
         let (answers, mut answer_queue) = mpsc::channel(TASKS);
         let tasks = Arc::new(Semaphore::new(TASKS));
         let mut beat = interval(heartbeat);
@@ -315,13 +348,35 @@ impl Agent {
                     Ok(()) => {
                         let read = facts.borrow_and_update().clone();
                         match read {
-                            Some(read) => send(&mut link, FromAgent::Facts(Box::new(read))).await,
+                            Some(mut read) => {
+                                read.agent_waiting = self.software.waiting();
+                                send(&mut link, FromAgent::Facts(Box::new(read))).await
+                            }
                             None => Ok(()),
                         }
                     }
                     Err(_) => return LinkEnd::Broken(LinkError::Closed),
                 },
-                Some(answer) = answer_queue.recv() => send(&mut link, answer).await,
+                Some(answer) = answer_queue.recv() => {
+                    let sent = send(&mut link, answer).await;
+                    if self.software.is_asked() {
+                        link.close().await;
+                        return LinkEnd::Switching;
+                    }
+                    sent
+                }
+                Ok(()) = progress.changed() => {
+                    let now = *progress.borrow_and_update();
+                    match now {
+                        Some((job, percent)) => {
+                            if percent == 100 {
+                                facts.mark_changed();
+                            }
+                            send(&mut link, FromAgent::Progress { job, percent }).await
+                        }
+                        None => Ok(()),
+                    }
+                }
                 _ = beat.tick() => self.beat(&mut link).await,
                 () = sampled.notified() => Ok(()),
                 () = std::future::ready(()), if more => Ok(()),
@@ -342,6 +397,14 @@ impl Agent {
     async fn welcomed(&mut self, welcome: Welcome, address: &str) {
         self.observations.set_pace(welcome.sample_interval);
         self.set_managed(welcome.managed);
+        if let Some(key) = &welcome.software_key
+            && let Err(error) = software::pin_key(&self.home, key)
+        {
+            tracing::error!("{}", crate::chain(&error));
+        }
+        if !welcome.managed {
+            self.be_well();
+        }
         let mut addresses: Vec<String> = welcome
             .addresses
             .into_iter()
@@ -358,6 +421,13 @@ impl Agent {
             if let Err(error) = self.home.store_state(&self.base.state) {
                 tracing::error!("{}", crate::chain(&error));
             }
+        }
+    }
+
+    /// The link is up, and what runs on the node was reported: all that a version on trial has to show.
+    fn be_well(&mut self) {
+        if std::mem::take(&mut self.on_trial) {
+            switch::tell_well();
         }
     }
 
@@ -419,7 +489,10 @@ impl Agent {
     async fn take(&mut self, frame: ToAgent) {
         match frame {
             ToAgent::Acknowledge { number } => self.observations.samples().acknowledge(number),
-            ToAgent::ObservedStored { sequence } => self.base.workloads.stored(sequence),
+            ToAgent::ObservedStored { sequence } => {
+                self.base.workloads.stored(sequence);
+                self.be_well();
+            }
             ToAgent::Pace { sample_interval } => self.observations.set_pace(sample_interval),
             ToAgent::Certificate { pem } => self.renew(pem).await,
             // Those that end a link, or begin one, or ask something, were taken before.
@@ -486,6 +559,8 @@ impl Agent {
                 let lines = collect::lines(&self.base.workloads, known.observed.as_ref());
                 Box::pin(self.collector.clone().collect(job, bytes, known, lines))
             }
+            Task::Download { job, from, rules } => Box::pin(self.software.download(job, from, rules)),
+            Task::Switch { job, rules } => Box::pin(std::future::ready(self.software.switch(job, &rules))),
         };
         tokio::spawn(async move {
             let outcome = work.await;

@@ -22,7 +22,7 @@ use edgedeck_protocol::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -49,6 +49,8 @@ pub struct Hub {
     nodes: Mutex<HashMap<NodeId, Presence>>,
     /// Nodes that somebody looks at, and the monotonic time until which they are measured more often.
     watched: Mutex<HashMap<NodeId, i64>>,
+    /// Nodes whose agents change their version: away for a while, or back on trial.
+    upgrading: Mutex<HashSet<NodeId>>,
     links: AtomicU64,
     requests: AtomicU64,
 }
@@ -101,6 +103,7 @@ impl Hub {
         Ok(Self {
             nodes: Mutex::new(nodes.into_iter().map(presence).collect()),
             watched: Mutex::default(),
+            upgrading: Mutex::default(),
             links: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         })
@@ -119,6 +122,10 @@ impl Hub {
             .lock()
             .get(&node)
             .is_some_and(|presence| presence.link.is_some())
+    }
+
+    fn is_upgrading(&self, node: NodeId) -> bool {
+        self.upgrading.lock().contains(&node)
     }
 
     /// Whether a node is thought to be connected: linked, or not silent for long enough to say otherwise.
@@ -181,10 +188,14 @@ impl Hub {
 
     /// Nodes that were connected and have not been heard of for too long.
     fn lost(&self, now: i64) -> Vec<NodeId> {
+        let upgrading = self.upgrading.lock();
         let mut nodes = self.nodes.lock();
         let mut lost = Vec::new();
         for (id, presence) in nodes.iter_mut() {
-            if presence.state.is_connected() && now - presence.seen.load(Ordering::Relaxed) > OFFLINE_AFTER {
+            if presence.state.is_connected()
+                && !upgrading.contains(id)
+                && now - presence.seen.load(Ordering::Relaxed) > OFFLINE_AFTER
+            {
                 presence.link = None;
                 presence.facts = None;
                 lost.push(*id);
@@ -268,6 +279,7 @@ impl Engine {
             sample_interval: self.hub.sample_interval(node),
             addresses: self.agent_addresses(),
             managed: known.managed,
+            software_key: Some(self.software.public_key()),
         };
         // The queue is new and empty.
         let _queued = sender.try_send(ToAgent::Welcome(welcome));
@@ -287,7 +299,7 @@ impl Engine {
     }
 
     async fn set_online(&self, node: NodeId, before: NodeState, hello: &Hello) -> Result<()> {
-        if before == NodeState::Online {
+        if before == NodeState::Online || self.hub.is_upgrading(node) {
             return Ok(());
         }
         let version = name::tame(&hello.agent_version, 32);
@@ -400,8 +412,12 @@ impl Engine {
             .await?
         {
             Answer::Logs(page) => Ok(page),
-            Answer::Collected { .. } => Err(Problem::internal("an answer to another question")),
+            _ => Err(Problem::internal("an answer to another question")),
         }
+    }
+
+    pub fn is_linked(&self, node: NodeId) -> bool {
+        self.hub.is_linked(node)
     }
 
     /// Nodes whose link is up.
@@ -425,6 +441,7 @@ impl Session {
         match frame {
             FromAgent::Hello(_) | FromAgent::Heartbeat { .. } => Ok(()),
             FromAgent::Facts(facts) => engine.take_facts(self.node, *facts, &self.boot_id).await,
+            FromAgent::Progress { job, percent } => engine.take_progress(job, self.node, percent).await,
             FromAgent::OutsideTaken { revision, problem } => {
                 let problem = problem.map(|problem| name::tame(&problem, 300));
                 engine.outside_taken(self.node, revision, problem);
@@ -475,7 +492,7 @@ fn change_state(tx: &mut Tx<'_>, node: &mut Node, state: NodeState, detail: &str
     if node.state == state {
         return tx.put(node);
     }
-    node.state = state;
+    let before = std::mem::replace(&mut node.state, state);
     node.state_since = tx.now();
     tx.put(node)?;
     let facts = [("node", node.name.as_str()), ("detail", detail)];
@@ -488,7 +505,9 @@ fn change_state(tx: &mut Tx<'_>, node: &mut Node, state: NodeState, detail: &str
         }
         NodeState::Degraded => tx.event(EventKind::NodeDegraded, Some(node.id), &facts)?,
         NodeState::Online => {
-            tx.event(EventKind::NodeOnline, Some(node.id), &facts)?;
+            if before != NodeState::Upgrading {
+                tx.event(EventKind::NodeOnline, Some(node.id), &facts)?;
+            }
             tx.clear(AlarmKind::NodeOffline, Some(node.id), "")?;
         }
         _ => {}
@@ -523,7 +542,9 @@ impl Engine {
     async fn store_facts(&self, node: NodeId, facts: &Facts, boot_id: &str) -> Result<()> {
         let fixed = lasting(facts);
         let trouble = facts.npu_problem.clone().or_else(|| facts.runtime_problem.clone());
-        let state = if trouble.is_some() {
+        let state = if self.hub.is_upgrading(node) {
+            NodeState::Upgrading
+        } else if trouble.is_some() {
             NodeState::Degraded
         } else {
             NodeState::Online
@@ -548,6 +569,34 @@ impl Engine {
             })
             .await?;
         self.hub.set_state(node, state);
+        Ok(())
+    }
+
+    /// A node's agent begins to change its version, or has ended that.
+    pub(crate) async fn set_upgrading(&self, node: NodeId, is_upgrading: bool) -> Result<()> {
+        let facts = self.hub.facts(node).unwrap_or_default();
+        let trouble = facts.npu_problem.or(facts.runtime_problem);
+        let state = if is_upgrading {
+            self.hub.upgrading.lock().insert(node);
+            NodeState::Upgrading
+        } else if !self.hub.upgrading.lock().remove(&node) {
+            return Ok(());
+        } else if trouble.is_some() {
+            NodeState::Degraded
+        } else {
+            NodeState::Online
+        };
+        let written = self.store.write(move |tx| {
+            let found = row::get::<Node>(tx, node.0)?;
+            let Some(mut row) = found.filter(|row| row.state.is_connected()) else {
+                return Ok(false);
+            };
+            change_state(tx, &mut row, state, trouble.as_deref().unwrap_or_default())?;
+            Ok(true)
+        });
+        if written.await? {
+            self.hub.set_state(node, state);
+        }
         Ok(())
     }
 
@@ -593,6 +642,7 @@ fn tame_facts(facts: &mut Facts) {
         &mut facts.model,
         &mut facts.cpu_model,
         &mut facts.ip,
+        &mut facts.agent_waiting,
         &mut facts.npu_tool_version,
         &mut facts.npu_driver_version,
         &mut facts.npu_problem,

@@ -211,6 +211,7 @@ impl Engine {
             certificate_pem: pem,
             ca_pem: self.pki.ca_pem().to_owned(),
             addresses: self.agent_addresses(),
+            software_key: Some(self.software.public_key()),
         })
     }
 

@@ -27,6 +27,7 @@ mod packages;
 mod pki;
 mod seal;
 mod settings;
+mod software;
 mod store;
 mod telemetry;
 mod watchman;
@@ -67,6 +68,8 @@ pub struct Engine {
     identity: identity::Identity,
     clients: pki::Clients,
     outsides: outside::Outsides,
+    software: software::SoftwareStore,
+    seal: Arc<seal::Seal>,
     jobs: jobs::Jobs,
     alarms: alarms::Active,
     /// Addresses that agents are told, in order.

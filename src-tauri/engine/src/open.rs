@@ -4,7 +4,7 @@ use crate::{
     Clock, Engine, alarms, backup, hub, identity, outside,
     pki::{Clients, Pki, PkiError},
     seal::{Seal, SealError},
-    settings,
+    settings, software,
     store::{self, Effect, Store},
     telemetry,
 };
@@ -50,6 +50,8 @@ pub enum OpenError {
     Seal(#[from] SealError),
     #[error(transparent)]
     Pki(#[from] PkiError),
+    #[error(transparent)]
+    Software(#[from] software::KeyError),
     #[error(transparent)]
     Store(#[from] crate::Error),
 }
@@ -107,10 +109,11 @@ impl Engine {
             .map_err(folder)?;
         let lock = Lock::take(&data)?;
         let (store, effects) = Store::open(&data.join("edgedeck.db"), clock.clone())?;
-        let seal = Seal::open(&data.join("secret.key"))?;
+        let seal = Arc::new(Seal::open(&data.join("secret.key"))?);
         let pki = Pki::open(&store, &seal, &clock, &hosts).await?;
         let clients = Clients::open(&store, &pki)?;
-        let outsides = outside::Outsides::open(&store, seal)?;
+        let outsides = outside::Outsides::open(&store, seal.clone())?;
+        let software = software::SoftwareStore::open(&store, &seal).await?;
         let settings = settings::load(&store)?;
         let identity = identity::Identity::open(&store)?;
         let alarms = alarms::Active::open(&store)?;
@@ -129,6 +132,8 @@ impl Engine {
             identity,
             clients,
             outsides,
+            software,
+            seal,
             jobs: crate::jobs::Jobs::default(),
             alarms,
             addresses: RwLock::new(addresses),

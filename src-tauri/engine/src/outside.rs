@@ -29,7 +29,7 @@ const REVISION: &str = "outside-rev";
 
 /// The present state, and which nodes have it.
 pub struct Outsides {
-    seal: Seal,
+    seal: Arc<Seal>,
     present: RwLock<Arc<Outside>>,
     /// Held while it is read and sent, so that an older one is never sent after a newer.
     renewing: Mutex<()>,
@@ -44,7 +44,7 @@ struct Taken {
 }
 
 impl Outsides {
-    pub fn open(store: &Store, seal: Seal) -> Result<Self> {
+    pub fn open(store: &Store, seal: Arc<Seal>) -> Result<Self> {
         let present = load(store, &seal)?;
         Ok(Self {
             seal,
@@ -65,10 +65,11 @@ fn read(connection: &Connection, seal: &Seal) -> Result<Outside> {
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
         .query_row([REVISION], |row| row.get(0))
         .optional()?;
-    let trusted = |purpose| -> Result<Option<Trusted>> {
-        let chain_pem = pki::stored_chain(connection, purpose)?;
-        Ok(chain_pem.map(|chain_pem| Trusted { chain_pem }))
-    };
+    let images = pki::stored_chain(connection, Purpose::Images)?.map(|chain_pem| Trusted {
+        chain_pem,
+        // A container engine reads no revocation lists.
+        revoked: Vec::new(),
+    });
     let registry = stored_registry(connection)?.map(|registry| -> Result<RegistryAccount> {
         let sealed: Vec<u8> = connection.query_row("SELECT sealed FROM secret WHERE name = ?1", [PASSWORD], |row| {
             row.get(0)
@@ -83,8 +84,7 @@ fn read(connection: &Connection, seal: &Seal) -> Result<Outside> {
     Ok(Outside {
         revision: revision.unwrap_or(0),
         registry: registry.transpose()?,
-        images: trusted(Purpose::Images)?,
-        software: trusted(Purpose::Software)?,
+        images,
     })
 }
 

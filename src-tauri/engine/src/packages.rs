@@ -1,4 +1,4 @@
-//! Process packages: `.tar.gz` files kept beside the database under their SHA-256.
+//! Packages: `.tar.gz` files kept beside the database under their SHA-256; here those of processes.
 
 use crate::{Actor, Engine, error::Error};
 use edgedeck_model::{
@@ -30,6 +30,14 @@ pub struct PackageUpload {
 }
 
 impl PackageUpload {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn into_file(self) -> File {
+        self.file.into_file()
+    }
+
     /// # Errors
     /// [`Code::TooLarge`] past the limit, [`Code::StoreUnavailable`] when the disk is full.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), Problem> {
@@ -42,7 +50,7 @@ impl PackageUpload {
     }
 }
 
-fn disk(error: io::Error) -> Problem {
+pub fn disk(error: io::Error) -> Problem {
     Problem {
         detail: Some(error.to_string()),
         ..Problem::new(Code::StoreUnavailable)
@@ -50,7 +58,7 @@ fn disk(error: io::Error) -> Problem {
 }
 
 impl Engine {
-    fn packages(&self) -> PathBuf {
+    pub(crate) fn packages(&self) -> PathBuf {
         self.data().join("packages")
     }
 

@@ -1,9 +1,7 @@
 //! The agent's programs, which the engine hands to boxes that join.
 
+use edgedeck_model::software::ARCHES;
 use std::path::{Path, PathBuf};
-
-/// Architectures that there may be an agent for.
-pub const ARCHES: [&str; 2] = ["x86_64", "aarch64"];
 
 /// Where the agent programs are: as told, else `agents` beside this program, else where a package installs them.
 pub fn folder(told: Option<&Path>) -> Option<PathBuf> {

@@ -84,7 +84,12 @@ pub fn response(engine: Arc<Engine>, job: Job, items: Vec<JobItem>, name: &str) 
             }
         }
     });
-    let mut response = Body::from_stream(chunks.boxed()).into_response();
+    attached(name, Body::from_stream(chunks.boxed()))
+}
+
+/// An archive as a file of this name.
+pub fn attached(name: &str, body: Body) -> Response {
+    let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/gzip"));
     if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename={name}")) {

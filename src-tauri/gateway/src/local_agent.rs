@@ -125,6 +125,7 @@ async fn keep_running(program: PathBuf, state: PathBuf, stop: CancellationToken)
             .arg("run")
             .arg("--state")
             .arg(&state)
+            .env("EDGEDECK_AGENT_KEPT", "1")
             .stdin(Stdio::null())
             .spawn();
         let mut child = match child {

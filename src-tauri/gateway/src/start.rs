@@ -139,6 +139,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     })
     .await?;
     let agent_files = agent_files::folder(options.agent_files.as_deref());
+    let programs = edgedeck_model::software::ARCHES.into_iter();
+    let programs =
+        programs.filter_map(|arch| Some((arch.to_owned(), agent_files::program(agent_files.as_deref(), arch)?)));
+    engine.offer_agents(programs.collect());
     let console = Arc::new(Console {
         engine: engine.clone(),
         local_agent: LocalAgent::new(&options.data, agents),

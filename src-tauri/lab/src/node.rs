@@ -7,7 +7,6 @@ use crate::{
     profile::Profile,
 };
 use edgedeck_agent::{
-    VERSION,
     identity::{self, Identity},
     join::{self, JoinError},
     link::{Link, LinkError},
@@ -42,7 +41,7 @@ pub async fn join(fleet: &Fleet, profile: &Profile) -> Result<(), JoinError> {
         serial: serial.clone(),
         host_name: profile.name(),
         arch: profile.kind.arch.to_owned(),
-        agent_version: VERSION.to_owned(),
+        agent_version: edgedeck_agent::version().to_owned(),
     };
     let reply = join::join(&fleet.client, &fleet.options.engine, &request).await?;
     let identity = Identity {
@@ -151,7 +150,7 @@ async fn open(
     let _turn = fleet.opening.acquire().await.map_err(|_| LinkError::Closed)?;
     let hello = Hello {
         versions: VERSIONS,
-        agent_version: VERSION.to_owned(),
+        agent_version: edgedeck_agent::version().to_owned(),
         serial: profile.serial(),
         boot_id: profile.boot_id(),
         generation,
@@ -219,7 +218,7 @@ impl Linked<'_> {
                         if let Some(task) = self.answer(request, task, false).await? {
                             let wait = match &task {
                                 Task::Logs { wait, .. } => *wait,
-                                Task::CollectLogs { .. } => 0,
+                                _ => 0,
                             };
                             let until = Instant::now() + Duration::from_millis(wait.clamp(1, 1_000).into());
                             waiting.push(Waiting { until, request, task });
@@ -300,7 +299,7 @@ impl Linked<'_> {
             ..
         } = task.clone()
         else {
-            // There is no machine to collect anything from.
+            // There is no machine to collect anything from, or to run anything else on.
             let outcome = Err(Problem::new(Code::NotBuilt));
             self.link.send(&FromAgent::Answer { request, outcome }).await?;
             return Ok(None);

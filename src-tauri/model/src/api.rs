@@ -18,6 +18,7 @@ use crate::{
     job::{Job, JobItem},
     join::{JoinToken, JoinTokenKind, NewJoinToken},
     node::{Node, NodeRow, NodeState},
+    software::{Software, Source},
     telemetry::{Series, SeriesQuery},
     user::{ApiToken, Me, Role, User},
 };
@@ -159,6 +160,12 @@ endpoints! {
     GetJob: Get "/api/jobs/{id}", VIEWER, ById<JobId>, (), () => Job;
     /// What a job does with each of its nodes.
     ListJobItems: Get "/api/jobs/{id}/items", VIEWER, ById<JobId>, PageQuery, () => Page<JobItem>;
+    /// Packages of the agent that the lab keeps, the highest version first.
+    ListSoftware: Get "/api/software", VIEWER, (), (), () => Vec<Software>;
+    /// Removes a package, by its hash.
+    DeleteSoftware: Delete "/api/software/{id}", ADMIN, ById<String>, (), () => ();
+    /// Lets nodes download a version of the agent, or makes them run it.
+    ChangeSoftware: Post "/api/jobs/software", OPERATOR, (), (), SoftwareBody => Job;
     /// Collects the logs of nodes into an archive; the archives of earlier collections go.
     CollectLogs: Post "/api/jobs/logs", OPERATOR, (), (), NodesBody => Job;
     StopJob: Post "/api/jobs/{id}/stop", OPERATOR, ById<JobId>, (), () => Job;
@@ -195,6 +202,9 @@ endpoints! {
 
 /// Upload of a process package, `PUT` with the bytes as body (`application/gzip`); answers [`Package`]. Operators.
 pub const PACKAGES_PATH: &str = "/api/packages";
+/// Packages of the agent: `POST` with a package as body answers [`Software`], administrators; `GET {path}/{hash}/file`
+/// answers the signed package, operators.
+pub const SOFTWARE_PATH: &str = "/api/software";
 /// A report, `GET` with [`ReportQuery`]; answers the file itself. Viewers.
 pub const REPORT_PATH: &str = "/api/report";
 /// What a job has made, `GET {path}/{id}/file`; answers the file itself. Operators.
@@ -522,6 +532,14 @@ pub struct RegistryBody {
     pub password: Option<String>,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SoftwareBody {
+    pub nodes: Vec<NodeId>,
+    pub source: Source,
+    /// Run it as soon as it is there.
+    pub run: bool,
+}
+
 /// Certificates or revocation lists, as PEM.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PemBody {
@@ -546,6 +564,7 @@ pub struct Settings {
     pub time_zone: String,
     pub limits: Limits,
     pub thresholds: Thresholds,
+    pub software: crate::software::Rules,
     /// Addresses that boxes and browsers reach the engine at, likeliest first; the machine's own where empty.
     pub addresses: Vec<String>,
 }
@@ -558,6 +577,7 @@ impl Default for Settings {
             time_zone: "UTC".to_owned(),
             limits: Limits::default(),
             thresholds: Thresholds::default(),
+            software: crate::software::Rules::default(),
             addresses: Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Jobs: administrative work that takes its time, with an item per node.
 
-use crate::{JobId, NodeId, Problem, Time};
+use crate::{JobId, NodeId, Problem, Time, software::Source};
 use serde::{Deserialize, Serialize};
 
 /// Most nodes of one job.
@@ -13,6 +13,15 @@ pub const LOGS_BYTES_MAX: u64 = 200 * 1024 * 1024;
 pub enum JobKind {
     /// Collects the logs of nodes into one archive.
     Logs,
+    /// Lets nodes download a version of the agent.
+    Download,
+    /// Makes nodes run another version of the agent.
+    Upgrade,
+}
+
+impl JobKind {
+    /// Jobs of these kinds may run beside each other, but not on the same node.
+    pub const SOFTWARE: [Self; 2] = [Self::Download, Self::Upgrade];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +78,9 @@ pub struct Job {
     /// Size of what it has made, in bytes.
     #[serde(default)]
     pub bytes: u64,
+    /// Where software comes from; of jobs with software.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software: Option<Source>,
     /// What it has made can be downloaded until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_until: Option<Time>,
@@ -105,6 +117,9 @@ pub struct JobItem {
     pub name: String,
     pub serial: String,
     pub state: ItemState,
+    /// In percent, where the node tells.
+    #[serde(default)]
+    pub progress: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -21,6 +21,7 @@ pub mod name;
 pub mod node;
 pub mod npu;
 pub mod problem;
+pub mod software;
 pub mod telemetry;
 pub mod text;
 pub mod time;

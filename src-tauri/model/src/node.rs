@@ -83,6 +83,8 @@ pub struct Facts {
     /// Why the container engine could not be asked though it is there.
     pub runtime_problem: Option<String>,
     pub agent_version: String,
+    /// The version that the agent has downloaded and that waits to run.
+    pub agent_waiting: Option<String>,
     pub npu_tool_version: Option<String>,
     pub npu_driver_version: Option<String>,
     /// Chips as last read; empty where there is no NPU tool.

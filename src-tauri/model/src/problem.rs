@@ -99,6 +99,14 @@ impl Problem {
         self.facts.get(key).map_or("", String::as_str)
     }
 
+    /// As [`Self::text`], with what a machine has said about it.
+    pub fn whole(&self, lang: Lang) -> String {
+        match &self.detail {
+            Some(detail) => format!("{} ({detail})", self.text(lang)),
+            None => self.text(lang),
+        }
+    }
+
     /// What happened, to what, and what to do, in one or two sentences.
     pub fn text(&self, lang: Lang) -> String {
         crate::text::problem(self, lang)
@@ -107,11 +115,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text(Lang::En))?;
-        match &self.detail {
-            Some(detail) => write!(f, " ({detail})"),
-            None => Ok(()),
-        }
+        f.write_str(&self.whole(Lang::En))
     }
 }
 

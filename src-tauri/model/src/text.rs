@@ -101,9 +101,14 @@ pub fn severity(severity: Severity, lang: Lang) -> &'static str {
 }
 
 pub fn job_kind(kind: JobKind, lang: Lang) -> &'static str {
-    match kind {
-        JobKind::Logs => pick(lang, ("收集日志", "Collect logs")),
-    }
+    pick(
+        lang,
+        match kind {
+            JobKind::Logs => ("收集日志", "Collect logs"),
+            JobKind::Download => ("下载软件", "Download software"),
+            JobKind::Upgrade => ("升级软件", "Upgrade software"),
+        },
+    )
 }
 
 pub fn job_state(state: JobState, lang: Lang) -> &'static str {
@@ -174,6 +179,8 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "registry.update" => ("设置镜像仓库", "Image registry set"),
         "revocations.import" => ("导入吊销列表", "Revocation lists imported"),
         "session.create" => ("登录", "Signed in"),
+        "software.add" => ("添加软件包", "Software package added"),
+        "software.delete" => ("删除软件包", "Software package deleted"),
         "settings.update" => ("修改设置", "Settings changed"),
         "user.create" => ("创建用户", "User made"),
         "user.delete" => ("删除用户", "User deleted"),
@@ -433,6 +440,7 @@ pub fn noun(key: &str, lang: Lang) -> &str {
         "user" => ("用户", "user"),
         "token" => ("令牌", "token"),
         "package" => ("程序包", "package"),
+        "software" => ("软件包", "software package"),
         "authority" => ("外部 CA", "outside CA"),
         "job" => ("作业", "job"),
         "registry" => ("镜像仓库", "image registry"),
@@ -564,6 +572,71 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
             "is not valid yet, or should have been replaced by now",
         ),
         "revoked" => ("已吊销", "it is revoked already"),
+        "software-manifest" => ("不是代理软件包的内容", "is not what a package of the agent says"),
+        "software-url" => (
+            "须为其他机器上的 https 地址，不含账户，最长 512 字节",
+            "must be an https address on another machine, without an account in it, of at most 512 bytes",
+        ),
+        "software-package" => ("不是完好的代理软件包", "is not a whole package of the agent"),
+        "software-unsigned" => (
+            "软件包没有本实验室的签名，且设置不允许",
+            "the package is not signed by this lab, and the settings do not allow that",
+        ),
+        "software-signature" => (
+            "软件包的签名不是本实验室的",
+            "the package's signature is not this lab's",
+        ),
+        "software-arch" => (
+            "软件包适用于 {arch}，与节点的架构不同",
+            "the package is for {arch}, which the node is not",
+        ),
+        "software-lower" => (
+            "版本 {version} 不高于正在运行的 {running}，且设置不允许",
+            "version {version} is not above {running}, which runs, and the settings do not allow that",
+        ),
+        "software-program" => ("新版本无法在该节点上运行", "the new version does not run on the node"),
+        "software-place" => (
+            "节点无法写入代理程序所在的目录",
+            "the node cannot write where its agent's program is",
+        ),
+        "software-unwell" => (
+            "新版本未在规定时间内报告正常，已恢复原版本",
+            "the new version did not report in time that it is well; the old one runs again",
+        ),
+        "software-own" => (
+            "引擎所在机器的代理随引擎一起升级",
+            "the agent of the engine's own machine comes with the engine; upgrade that",
+        ),
+        "software-interrupted" => (
+            "升级中途被打断，原版本继续运行",
+            "the upgrade was interrupted; the old version runs on",
+        ),
+        "software-busy" => (
+            "节点上正在进行另一项软件作业",
+            "another job with software is under way on the node",
+        ),
+        "software-late" => ("节点未在规定时间内完成", "the node was not done in time"),
+        "nothing-waiting" => (
+            "节点没有已下载、等待生效的版本",
+            "the node has downloaded no version that could run",
+        ),
+        "no-software" => (
+            "实验室没有适用于 {arch} 的版本 {version}",
+            "the lab has no package of version {version} for {arch}",
+        ),
+        "no-authority" => (
+            "尚未导入软件仓库的 CA",
+            "the CA of the software's server was not imported yet",
+        ),
+        "download-refused" => (
+            "服务器回应 HTTP {status}，请检查地址和账户",
+            "the server answered HTTP {status}; check address and account",
+        ),
+        "download-failed" => (
+            "无法从服务器下载，请检查地址、网络和 CA",
+            "the server cannot be reached or trusted; check address, network and CA",
+        ),
+        "own-address" => ("地址是节点自己", "the address is the node's own"),
         "joined-already" => ("本机已加入", "this machine is joined already"),
         "no-agent" => (
             "没有适用于该架构的代理程序",
@@ -578,7 +651,7 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
 /// The sentence for a [`Problem`].
 pub fn problem(problem: &Problem, lang: Lang) -> String {
     let (what, name) = (noun(problem.fact("what"), lang), problem.fact("name"));
-    let why = refusal(problem.fact("reason"), lang);
+    let why = fill(refusal(problem.fact("reason"), lang), &problem.facts);
     let field = problem.fact("field");
     match problem.code {
         Code::Invalid => lang.pick(format!("{field}：{why}。"), format!("{field}: {why}.")),

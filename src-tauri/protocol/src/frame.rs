@@ -6,9 +6,11 @@ use edgedeck_model::{
     app::Spec,
     deployment::{PartStatus, Wanted},
     node::Facts,
+    software::Rules,
     telemetry::Sample,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// From the agent to the engine.
@@ -31,6 +33,8 @@ pub enum FromAgent {
     },
     /// Asks for a new certificate for the same key.
     Renew { csr_pem: String },
+    /// How far a download has come, in percent.
+    Progress { job: JobId, percent: u8 },
     /// Answers [`ToAgent::Outside`]: it is stored and in use, or why it is not.
     OutsideTaken { revision: u64, problem: Option<String> },
 }
@@ -101,6 +105,9 @@ pub struct Welcome {
     pub addresses: Vec<String>,
     /// A managed node runs workloads; one that only waits does not.
     pub managed: bool,
+    /// The key that the lab signs software with, in hex: for agents that joined before they were told.
+    #[serde(default)]
+    pub software_key: Option<String>,
 }
 
 /// What a managed node needs to deal with systems outside the lab.
@@ -112,8 +119,6 @@ pub struct Outside {
     pub registry: Option<RegistryAccount>,
     /// The authority of the image registry.
     pub images: Option<Trusted>,
-    /// The authority of the server that software comes from.
-    pub software: Option<Trusted>,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +139,45 @@ impl fmt::Debug for RegistryAccount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
     pub chain_pem: String,
+    /// What it has taken back, as [`revocation_mark`]s.
+    #[serde(default)]
+    pub revoked: Vec<u64>,
+}
+
+/// A certificate on a revocation list, by the name of its issuer in DER and its serial number: short, because a list may
+/// hold a hundred thousand. Two that share a mark by chance are both refused.
+pub fn revocation_mark(issuer: &[u8], serial: &[u8]) -> u64 {
+    // The zeros before a number are only of its encoding.
+    let zeros = serial.iter().take_while(|byte| **byte == 0).count();
+    let digest = Sha256::new()
+        .chain_update((issuer.len() as u64).to_be_bytes())
+        .chain_update(issuer)
+        .chain_update(&serial[zeros..])
+        .finalize();
+    u64::from_be_bytes(std::array::from_fn(|at| digest[at]))
+}
+
+/// Where an agent gets a package of software from.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SoftwareFrom {
+    /// The engine, at [`crate::PACKAGE_PATH`].
+    Engine { sha256: String },
+    /// Another server, with HTTP Basic authentication.
+    Server {
+        url: String,
+        account: String,
+        password: String,
+        trusted: Trusted,
+    },
+}
+
+impl fmt::Debug for SoftwareFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine { sha256 } => write!(f, "Engine({sha256})"),
+            Self::Server { url, account, .. } => write!(f, "Server({url} as {account})"),
+        }
+    }
 }
 
 /// The desired state of a node.
@@ -194,6 +238,14 @@ pub enum Task {
         /// Largest archive that is taken.
         bytes: u64,
     },
+    /// Get a package of software and keep it until [`Task::Switch`]. Asked again for the same job, it goes on.
+    Download {
+        job: JobId,
+        from: SoftwareFrom,
+        rules: Rules,
+    },
+    /// Run what was downloaded. Asked again for the same job, it tells how that ended.
+    Switch { job: JobId, rules: Rules },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -202,6 +254,16 @@ pub enum Answer {
     /// The archive was sent and taken.
     Collected {
         sha256: String,
+    },
+    /// The package is there and whole.
+    Downloaded {
+        version: String,
+    },
+    /// The switch goes on; ask again when the node is back.
+    Switching,
+    /// This version runs, and is well.
+    Switched {
+        version: String,
     },
 }
 

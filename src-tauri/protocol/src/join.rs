@@ -15,7 +15,7 @@ pub const CA_PATH: &str = "/ca.pem";
 pub const SCRIPT_PATH: &str = "/join.sh";
 /// `GET {path}/{arch}`, the agent for `x86_64` or `aarch64`.
 pub const AGENT_PATH: &str = "/agent";
-/// `GET {path}/{sha256}`, a process package; needs the client certificate.
+/// `GET {path}/{sha256}`, a package of a process or of software; needs the client certificate.
 pub const PACKAGE_PATH: &str = "/packages";
 
 /// `PUT {path}/{job}`, an archive that a job has asked for, with [`SHA256_HEADER`]; needs the client certificate.
@@ -41,4 +41,7 @@ pub struct JoinReply {
     pub ca_pem: String,
     /// Addresses (`host:port`) of the engine, likeliest first.
     pub addresses: Vec<String>,
+    /// The key that the lab signs software with, in hex.
+    #[serde(default)]
+    pub software_key: Option<String>,
 }

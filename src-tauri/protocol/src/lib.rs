@@ -5,6 +5,7 @@
 
 mod frame;
 mod join;
+pub mod software;
 
 pub use frame::*;
 pub use join::*;

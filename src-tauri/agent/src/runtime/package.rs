@@ -1,6 +1,7 @@
 //! Process packages: fetched from the engine, checked, unpacked.
 
 use crate::{
+    fetch::{FetchError, fetch},
     identity::{Identity, Trust},
     join,
     reconcile::Trouble,
@@ -8,23 +9,19 @@ use crate::{
 use edgedeck_model::{api::PACKAGE_MAX, app::is_package_hash, deployment::Reason};
 use edgedeck_protocol::PACKAGE_PATH;
 use flate2::read::GzDecoder;
-use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Seek, Write},
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Component, Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 use tokio::sync::RwLock;
 
 /// Limits of what a package may hold once unpacked.
 const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 const UNPACKED_FILES_MAX: usize = 100_000;
-/// A download that brings nothing for this long has failed.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// How to reach the engine for bulk; changes with the certificate and the addresses.
 #[derive(Clone)]
@@ -91,39 +88,13 @@ impl Packages {
     }
 
     async fn download_from(&self, client: &reqwest::Client, address: &str, hash: &str) -> Result<File, Trouble> {
-        let missing = |error: String| Trouble::new(Reason::PackageMissing, error);
-        let silent = |_| missing("the download stands still".to_owned());
-        let disk = |error: io::Error| missing(format!("writing the package: {error}"));
-        let request = client.get(format!("https://{address}{PACKAGE_PATH}/{hash}")).send();
-        let answer = tokio::time::timeout(SILENCE, request).await.map_err(silent)?;
-        let mut response = answer.map_err(|error| missing(crate::chain(&error)))?;
-        if !response.status().is_success() {
-            return Err(missing(format!("{address} answered HTTP {}", response.status())));
+        let request = client.get(format!("https://{address}{PACKAGE_PATH}/{hash}"));
+        match fetch(request, &self.folder, PACKAGE_MAX).await {
+            Ok((file, found)) if found == hash => Ok(file),
+            Ok((_, found)) => Err(Trouble::new(Reason::PackageBroken, format!("its SHA-256 is {found}"))),
+            Err(error @ FetchError::TooLarge(_)) => Err(Trouble::new(Reason::PackageBroken, error)),
+            Err(error) => Err(Trouble::new(Reason::PackageMissing, format!("{address}: {error}"))),
         }
-        let mut file = tempfile::tempfile_in(&self.folder).map_err(disk)?;
-        let (mut sha, mut bytes) = (Sha256::new(), 0_u64);
-        loop {
-            let chunk = tokio::time::timeout(SILENCE, response.chunk()).await.map_err(silent)?;
-            let Some(chunk) = chunk.map_err(|error| missing(crate::chain(&error)))? else {
-                break;
-            };
-            bytes += chunk.len() as u64;
-            if bytes > PACKAGE_MAX {
-                return Err(Trouble::new(
-                    Reason::PackageBroken,
-                    format!("more than {PACKAGE_MAX} bytes"),
-                ));
-            }
-            sha.update(&chunk);
-            // One chunk is some KiB: quicker than handing it to another thread.
-            file.write_all(&chunk).map_err(disk)?;
-        }
-        let found = hex::encode(sha.finalize());
-        if found != hash {
-            return Err(Trouble::new(Reason::PackageBroken, format!("its SHA-256 is {found}")));
-        }
-        file.rewind().map_err(disk)?;
-        Ok(file)
     }
 
     /// Removes packages that nobody uses, and halves of unpacking that a power cut left.
@@ -269,6 +240,7 @@ fn safe_place(folder: &Path, name: &Path) -> Option<PathBuf> {
 pub(crate) mod tests {
     use super::*;
     use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
     use tar::{EntryType, Header};
 
     /// A `.tar.gz` of entries, made byte by byte because good builders refuse bad names.

@@ -1,7 +1,7 @@
 //! What nodes send for a job: one file each, in the job's folder.
 
 use super::Sent;
-use crate::{Engine, error::Result};
+use crate::{Engine, error::Result, packages::disk};
 use edgedeck_model::{
     Code, JobId, NodeId, Problem,
     job::{ItemState, Job, JobItem, JobState, LOGS_BYTES_MAX},
@@ -28,13 +28,6 @@ pub struct JobUpload {
     place: PathBuf,
     hash: Sha256,
     bytes: u64,
-}
-
-fn disk(error: io::Error) -> Problem {
-    Problem {
-        detail: Some(error.to_string()),
-        ..Problem::new(Code::StoreUnavailable)
-    }
 }
 
 impl JobUpload {

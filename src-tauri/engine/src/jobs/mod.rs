@@ -2,6 +2,8 @@
 
 mod files;
 mod logs;
+mod run;
+mod software;
 
 pub use files::JobUpload;
 
@@ -15,6 +17,7 @@ use edgedeck_model::{
     api::{Page, PageQuery},
     job::{ItemState, Job, JobItem, JobKind, JobState, NODES_MAX},
     node::Node,
+    software::Source,
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -38,6 +41,13 @@ pub struct Jobs {
     running: Mutex<HashMap<JobId, watch::Sender<bool>>>,
     /// What has come of nodes that are asked.
     sent: Mutex<HashMap<(JobId, NodeId), Sent>>,
+}
+
+/// What has come of a node.
+#[derive(Default)]
+struct Done {
+    bytes: u64,
+    sha256: Option<String>,
 }
 
 /// A node's file for a job.
@@ -76,17 +86,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Makes a job with an item for each node. One of a kind runs at a time.
-    fn create_job(&mut self, actor: &Actor, kind: JobKind, nodes: &[NodeId]) -> Result<Job> {
+    /// Refuses while a job of a kind is not over.
+    fn no_other_runs(&mut self, kind: JobKind) -> Result<()> {
+        let same_kind = serde_json::to_value(kind)?;
+        let others = row::select::<Job>(self, "WHERE kind = ?1", [same_kind.as_str()])?;
+        if others.iter().any(|other| !other.state.is_over()) {
+            return Err(Problem::conflict("job-runs").into());
+        }
+        Ok(())
+    }
+
+    /// Makes a job with an item for each node.
+    fn create_job(&mut self, actor: &Actor, kind: JobKind, software: Option<Source>, nodes: &[NodeId]) -> Result<Job> {
         let different: HashSet<_> = nodes.iter().collect();
         if nodes.is_empty() || nodes.len() > NODES_MAX || different.len() != nodes.len() {
             return Err(Problem::invalid("nodes", "job-nodes").into());
-        }
-        let same_kind = serde_json::to_value(kind)?;
-        for other in row::select::<Job>(self, "WHERE kind = ?1", [same_kind.as_str()])? {
-            if !other.state.is_over() {
-                return Err(Problem::conflict("job-runs").into());
-            }
         }
         let mut job = Job {
             id: JobId(Uuid::now_v7()),
@@ -101,11 +115,12 @@ impl Tx<'_> {
             succeeded: 0,
             failed: 0,
             bytes: 0,
+            software,
             file_until: None,
         };
         for (place, id) in nodes.iter().enumerate() {
             let node = row::get::<Node>(self, id.0)?.ok_or_else(|| Problem::not_found("node").with("node", id))?;
-            if !node.managed {
+            if kind == JobKind::Logs && !node.managed {
                 return Err(Problem::conflict("not-managed").with("name", node.name).into());
             }
             let item = JobItem {
@@ -113,6 +128,7 @@ impl Tx<'_> {
                 name: node.name,
                 serial: node.serial,
                 state: ItemState::Waiting,
+                progress: 0,
                 started_at: None,
                 finished_at: None,
                 problem: None,
@@ -128,7 +144,8 @@ impl Tx<'_> {
                 ])?;
         }
         self.put(&mut job)?;
-        let subject = format!("{} ({})", same_kind.as_str().unwrap_or_default(), job.items);
+        let kind = serde_json::to_value(kind)?;
+        let subject = format!("{} ({})", kind.as_str().unwrap_or_default(), job.items);
         self.audit(actor, "job.create", &subject)?;
         Ok(job)
     }
@@ -227,8 +244,6 @@ impl Engine {
     fn run_job(self: &Arc<Self>, job: &Job) {
         let (stop, stopped) = watch::channel(job.state == JobState::Stopping);
         self.jobs.running.lock().insert(job.id, stop);
-        match job.kind {
-            JobKind::Logs => tokio::spawn(logs::run(Arc::downgrade(self), job.id, stopped)),
-        };
+        tokio::spawn(run::run(Arc::downgrade(self), job.id, stopped));
     }
 }

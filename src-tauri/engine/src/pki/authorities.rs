@@ -10,6 +10,7 @@ use edgedeck_model::{
     Problem, Time,
     certificate::{Authority, Purpose, Revocations},
 };
+use edgedeck_protocol::Trusted;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// An authority as it is stored.
@@ -105,18 +106,35 @@ pub fn stored_chain(connection: &Connection, purpose: Purpose) -> Result<Option<
 
 /// Writes down that an authority has changed.
 fn changed(tx: &mut Tx<'_>, actor: &Actor, action: &str, purpose: Purpose) -> Result<()> {
-    if purpose != Purpose::Clients {
+    if purpose == Purpose::Images {
         tx.outside_changed()?;
     }
     tx.audit(actor, action, purpose.key())
 }
 
 impl Engine {
+    /// The authority of servers with software, with what it has taken back.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) fn software_trust(&self) -> Result<Option<Trusted>> {
+        let Some(stored) = stored(&self.store, Purpose::Software)? else {
+            return Ok(None);
+        };
+        let revoked = stored.lists().map(|lists| lists.marks()).unwrap_or_default();
+        Ok(Some(Trusted {
+            chain_pem: stored.chain,
+            revoked,
+        }))
+    }
+
     /// Tells those who go by an authority that it has changed.
     fn tell(&self, purpose: Purpose) {
         match purpose {
             Purpose::Clients => self.renew_client_trust(),
-            Purpose::Software | Purpose::Images => self.renew_outside(),
+            Purpose::Images => self.renew_outside(),
+            // A node is sent it with every download.
+            Purpose::Software => {}
         }
     }
 

@@ -4,6 +4,7 @@ use edgedeck_model::{
     Problem, Time,
     certificate::{CHAIN_BYTES_MAX, CHAIN_MAX, Certificate},
 };
+use edgedeck_protocol::revocation_mark;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use x509_parser::{
@@ -186,6 +187,17 @@ impl Lists {
             .sum::<usize>();
         let next = lists().filter_map(|list| list.next_update()).map(time).min();
         (u32::try_from(count).unwrap_or(u32::MAX), next)
+    }
+
+    /// What is on the lists, for those who check by marks.
+    pub fn marks(&self) -> Vec<u64> {
+        let mut marks = Vec::new();
+        for list in self.0.iter().filter_map(|der| whole(parse_x509_crl(der))) {
+            let issuer = list.issuer().as_raw();
+            let entries = list.iter_revoked_certificates();
+            marks.extend(entries.map(|entry| revocation_mark(issuer, entry.raw_serial())));
+        }
+        marks
     }
 
     pub fn add_to(&self, revoked: &mut Revoked) {

@@ -43,7 +43,11 @@ impl From<rusqlite::Error> for OpenError {
 }
 
 /// Each entry brings the database one version further. Never change one that was released: add.
-const MIGRATIONS: &[&str] = &[include_str!("0001.sql"), include_str!("0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+];
 
 pub fn open(path: &Path) -> Result<Connection, OpenError> {
     let explain = |error: rusqlite::Error| {

@@ -6,6 +6,7 @@ use axum::Router;
 use edgedeck_model::{
     Problem,
     api::{self, Backup, PageQuery, Settings, Status},
+    job::JobKind,
     join::NewJoinToken,
     user::Me,
 };
@@ -132,6 +133,13 @@ fn administration(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         ListJobs(call) Ok(call.console.engine.list_jobs(&bounded(call.query))?);
         GetJob(call) Ok(call.console.engine.job(call.args.id)?);
         ListJobItems(call) Ok(call.console.engine.job_items(call.args.id, &bounded(call.query))?);
+        ListSoftware(call) call.console.engine.list_software().await;
+        DeleteSoftware(call) call.console.engine.delete_software(&call.caller.actor(), call.args.id).await;
+        ChangeSoftware(call) {
+            let api::SoftwareBody { nodes, source, run } = call.body;
+            let kind = if run { JobKind::Upgrade } else { JobKind::Download };
+            call.console.engine.change_software(&call.caller.actor(), nodes, source, kind).await
+        };
         CollectLogs(call) call.console.engine.collect_logs(&call.caller.actor(), call.body.nodes).await;
         StopJob(call) call.console.engine.stop_job(&call.caller.actor(), call.args.id).await;
         ListAudit(call) Ok(call.console.engine.list_audit(&bounded(call.query))?);

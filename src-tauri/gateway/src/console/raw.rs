@@ -10,16 +10,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
+use edgedeck_engine::PackageUpload;
 use edgedeck_model::{
     Problem,
     api::{
         BODY_MAX, Endpoint, JOBS_PATH, PACKAGE_MAX, PACKAGES_PATH, Package, REPORT_PATH, ReportFormat, ReportQuery,
-        SignIn, SignInBody, SignOut,
+        SOFTWARE_PATH, SignIn, SignInBody, SignOut,
     },
+    software,
     user::Role,
 };
 use futures::StreamExt;
 use std::sync::Arc;
+use tokio_util::io::ReaderStream;
 
 /// A report holds no script and needs nothing but its own styles; only the console may frame it.
 const REPORT_POLICY: &str =
@@ -33,6 +36,8 @@ pub fn routes(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         .route(PACKAGES_PATH, put(upload).layer(package_limit))
         .route(REPORT_PATH, get(report_file))
         .route(&format!("{JOBS_PATH}/{{id}}/file"), get(job_archive))
+        .route(&format!("{SOFTWARE_PATH}/{{hash}}/file"), get(software_file))
+        .route(SOFTWARE_PATH, post(add_software).layer(DefaultBodyLimit::disable()))
 }
 
 fn cookie(secret: &str, seconds: i64) -> Option<HeaderValue> {
@@ -90,6 +95,48 @@ async fn sign_out(State(console): State<Arc<Console>>, request: Request) -> Resp
     answer(outcome.await)
 }
 
+/// Takes a body to disk as it comes.
+async fn receive(console: &Console, body: Body) -> Result<PackageUpload, Problem> {
+    let mut upload = console.engine.upload_package()?;
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        // Whatever has arrived of a broken upload is dropped with its temporary file.
+        upload.write(&chunk.map_err(|error| malformed(error.to_string()))?)?;
+    }
+    Ok(upload)
+}
+
+/// Takes a package of the agent, which the lab signs.
+async fn add_software(State(console): State<Arc<Console>>, request: Request) -> Response {
+    let outcome = async {
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of(&console.engine, &parts, true).await?;
+        caller
+            .require(&console.engine, Some(Role::Admin), "software.add")
+            .await?;
+        let upload = receive(&console, body).await?;
+        let software = console.engine.add_software(&caller.actor(), upload).await?;
+        Ok(json(StatusCode::OK, &software))
+    };
+    answer(outcome.await)
+}
+
+/// A signed package, for a server that nodes download from.
+async fn software_file(State(console): State<Arc<Console>>, Path(hash): Path<String>, request: Request) -> Response {
+    let outcome = async {
+        let (parts, _) = request.into_parts();
+        let caller = Caller::of(&console.engine, &parts, false).await?;
+        caller
+            .require(&console.engine, Some(Role::Operator), "software.download")
+            .await?;
+        let (software, file) = console.engine.software_file(&hash)?;
+        let name = format!("{}-{}-{}.tar.gz", software::NAME, software.version, software.arch);
+        let stream = ReaderStream::new(tokio::fs::File::from_std(file));
+        Ok(archive::attached(&name, Body::from_stream(stream)))
+    };
+    answer(outcome.await)
+}
+
 /// Takes a process package as the body, streamed to disk.
 async fn upload(State(console): State<Arc<Console>>, request: Request) -> Response {
     let outcome = async {
@@ -98,12 +145,7 @@ async fn upload(State(console): State<Arc<Console>>, request: Request) -> Respon
         caller
             .require(&console.engine, Some(Role::Operator), "package.upload")
             .await?;
-        let mut upload = console.engine.upload_package()?;
-        let mut stream = body.into_data_stream();
-        while let Some(chunk) = stream.next().await {
-            // Whatever has arrived of a broken upload is dropped with its temporary file.
-            upload.write(&chunk.map_err(|error| malformed(error.to_string()))?)?;
-        }
+        let upload = receive(&console, body).await?;
         let package: Package = console.engine.keep_package(&caller.actor(), upload).await?;
         Ok(json(StatusCode::OK, &package))
     };

@@ -20,6 +20,10 @@ fn root(pem: &str) -> Value {
     json!({ "certName": "software", "cert": STANDARD.encode(pem) })
 }
 
+fn image(pem: &str) -> Value {
+    json!({ "certName": "image", "cert": STANDARD.encode(pem) })
+}
+
 fn crl(name: &str, pem: &str) -> Value {
     json!({ "crlName": name, "crl": STANDARD.encode(pem) })
 }
@@ -140,26 +144,26 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 let node = lab.node(&[]).await?;
                 let connected = lab.connect(&node, 4, 8192).await?;
                 let first = Authority::root("handed")?;
-                lab.done("importRootCertificate", root(&first.pem)).await?;
-                let held = connected.outside.borrow().software.clone().context("nothing was handed over")?;
+                lab.done("importRootCertificate", image(&first.pem)).await?;
+                let held = connected.outside.borrow().images.clone().context("nothing was handed over")?;
                 ensure!(held.chain_pem == first.pem, "{held:?}");
                 // A box that waits to be managed is none of the lab's yet; once it is managed it gets what there is.
                 let waiting = lab.waiting().await?;
                 let later = lab.connect(&waiting, 4, 8192).await?;
-                ensure!(later.outside.borrow().software.is_none(), "a stranger got it");
+                ensure!(later.outside.borrow().images.is_none(), "a stranger got it");
                 lab.manage(&waiting, &[]).await?;
-                until!("chain on the managed node", { later.outside.borrow().software.is_some().then_some(()) });
+                until!("chain on the managed node", { later.outside.borrow().images.is_some().then_some(()) });
                 connected.tell(Order::Keeps(false));
                 let second = Authority::root("not kept")?;
                 until!("refusal", {
-                    let answer = lab.send("importRootCertificate", root(&second.pem)).await?;
+                    let answer = lab.send("importRootCertificate", image(&second.pem)).await?;
                     lab.is_error(&answer, "importRootCertificate", "60001006").is_ok().then_some(())
                 });
                 // It is stored all the same, and handed over when the box is well again.
-                ensure!(lab.engine().authority(Purpose::Software)?.context("no authority")?.chain[0].subject == "CN=not kept");
+                ensure!(lab.engine().authority(Purpose::Images)?.context("no authority")?.chain[0].subject == "CN=not kept");
                 connected.tell(Order::Keeps(true));
                 until!("success", {
-                    lab.send("importRootCertificate", root(&second.pem)).await?.success().is_ok().then_some(())
+                    lab.send("importRootCertificate", image(&second.pem)).await?.success().is_ok().then_some(())
                 });
             }
         },

@@ -6,8 +6,11 @@ use crate::{
 };
 use anyhow::Context;
 use edgedeck_agent::{
+    home::Home,
     identity::{self, Identity, Trust},
     link::Link,
+    runtime::package::EngineAccess,
+    software::{self, Software},
 };
 use edgedeck_engine::{Actor, AliasKind, Clock, Engine, System};
 use edgedeck_gateway::{Options, Running, dialects::mef::MefOptions};
@@ -25,7 +28,7 @@ use edgedeck_protocol::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{RwLock, mpsc, watch};
 
 /// Asks until there is an answer. A macro, since the futures of cases are `Send` and async closures are not yet for
 /// every lifetime.
@@ -356,7 +359,7 @@ impl MefLab {
             serial: serial.clone(),
             host_name: host,
             arch: "x86_64".to_owned(),
-            agent_version: edgedeck_agent::VERSION.to_owned(),
+            agent_version: edgedeck_agent::version().to_owned(),
         };
         let reply = self.engine().join(request, "127.0.0.1").await?;
         let number = self
@@ -399,14 +402,24 @@ impl MefLab {
             .to_string();
         let hello = Hello {
             versions: VERSIONS,
-            agent_version: edgedeck_agent::VERSION.to_owned(),
+            agent_version: edgedeck_agent::version().to_owned(),
             serial: node.serial.clone(),
             boot_id: "boot".to_owned(),
             generation: 0,
             outside: Some(0),
             at: edgedeck_agent::now(),
         };
-        let (link, _) = Link::open(&address, Arc::new(trust.client(&node.identity)?), hello).await?;
+        let (link, welcome) = Link::open(&address, Arc::new(trust.client(&node.identity)?), hello).await?;
+        let home = Home::new(self._data.path().join(&node.serial));
+        home.create()?;
+        software::pin_key(&home, &welcome.software_key.context("a key for software")?)?;
+        let access = EngineAccess {
+            trust,
+            identity: node.identity.clone(),
+            addresses: vec![address.clone()],
+        };
+        let access = Arc::new(RwLock::new(access));
+        let software = Arc::new(Software::open(home, access, node.serial.clone(), None)?);
         let (orders, taken) = mpsc::unbounded_channel();
         let (sent, outside) = watch::channel(Outside::default());
         let pem = format!("{}{}", node.identity.certificate_pem, node.identity.key_pem);
@@ -414,7 +427,6 @@ impl MefLab {
             http: http(self.engine().pki.ca_pem(), Some(&pem))?,
             base: format!("https://{address}"),
         };
-        let task = tokio::spawn(live(link, taken, sent, bulk));
         let runtime = Runtime {
             name: "docker".into(),
             version: "27".into(),
@@ -427,9 +439,10 @@ impl MefLab {
             memory_bytes: memory_mib * MIB,
             ip: Some("192.0.2.10".to_owned()),
             runtime: Some(runtime),
-            agent_version: edgedeck_agent::VERSION.to_owned(),
+            agent_version: edgedeck_agent::version().to_owned(),
             ..Facts::default()
         };
+        let task = tokio::spawn(live(link, taken, sent, bulk, software, facts.clone()));
         let connected = Connected {
             orders,
             facts,
@@ -559,7 +572,11 @@ async fn live(
     mut orders: mpsc::UnboundedReceiver<Order>,
     sent: watch::Sender<Outside>,
     bulk: Bulk,
+    software: Arc<Software>,
+    mut facts: Facts,
 ) -> bool {
+    let (frames, mut own) = mpsc::unbounded_channel();
+    let mut progress = software.progress();
     let mut desired = edgedeck_protocol::Desired::default();
     let (mut state, mut restarts, mut sequence, mut sample) = (InstanceState::Running, 0, 0, 0);
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
@@ -581,12 +598,48 @@ async fn live(
                     Some(outcome) => FromAgent::Answer { request, outcome },
                     None => continue,
                 },
+                Ok(ToAgent::Request { request, task: Task::Download { job, from, rules } }) => {
+                    let (download, frames) = (software.download(job, from, rules), frames.clone());
+                    tokio::spawn(async move { frames.send(FromAgent::Answer { request, outcome: download.await }) });
+                    continue;
+                }
+                Ok(ToAgent::Request { request, task: Task::Switch { .. } }) => {
+                    // Like a box whose new version is well at once.
+                    let outcome = match facts.agent_waiting.take() {
+                        Some(version) => {
+                            facts.agent_version.clone_from(&version);
+                            Ok(Collected::Switched { version })
+                        }
+                        None => Err(Problem::conflict("nothing-waiting")),
+                    };
+                    let told = link.send(&FromAgent::Facts(Box::new(facts.clone()))).await;
+                    if told.is_err() {
+                        return false;
+                    }
+                    FromAgent::Answer { request, outcome }
+                }
                 Ok(ToAgent::Removed) => return true,
                 Ok(_) => continue,
                 Err(_) => return false,
             },
+            Some(frame) = own.recv() => frame,
+            Ok(()) = progress.changed() => {
+                let now = *progress.borrow_and_update();
+                let Some((job, percent)) = now else { continue };
+                if percent == 100 {
+                    facts.agent_waiting = software.waiting();
+                    let told = link.send(&FromAgent::Facts(Box::new(facts.clone()))).await;
+                    if told.is_err() {
+                        return false;
+                    }
+                }
+                FromAgent::Progress { job, percent }
+            }
             order = orders.recv() => match order {
-                Some(Order::Facts(facts)) => FromAgent::Facts(facts),
+                Some(Order::Facts(new)) => {
+                    facts = *new;
+                    FromAgent::Facts(Box::new(facts.clone()))
+                }
                 Some(Order::Are(new, count)) => {
                     (state, restarts) = (new, count);
                     sequence += 1;

@@ -10,6 +10,7 @@ mod lab;
 mod limits;
 mod logs;
 mod nodes;
+mod software;
 mod wire;
 
 use super::{Chapter, Exception};
@@ -26,6 +27,7 @@ pub const CHAPTERS: &[Chapter<MefLab>] = &[
     certificates::CHAPTER,
     images::CHAPTER,
     logs::CHAPTER,
+    software::CHAPTER,
     limits::CHAPTER,
 ];
 

@@ -50,7 +50,6 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                     ("POST", "/edgemanager/v1/version", 405),
                     ("DELETE", "/edgemanager/v1/nodegroup", 405),
                     ("HEAD", "/edgemanager/v1/version", 405),
-                    ("GET", "/edgemanager/v1/software/edge/version-info", 501),
                 ] {
                     let answer = lab.http.request(method.parse()?, format!("{}{path}", lab.base)).send().await?;
                     anyhow::ensure!(answer.status() == status, "{method} {path} got {}", answer.status());

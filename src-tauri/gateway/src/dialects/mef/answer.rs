@@ -149,6 +149,18 @@ impl Batch {
         }
     }
 
+    /// As [`Self::answer`], with both lists on success, too.
+    pub fn whole(self, code: Code) -> Outcome {
+        if !self.failed.is_empty() {
+            return self.answer(code);
+        }
+        let data = json!({ "successIDs": self.succeeded, "failedInfos": {} });
+        Ok(Reply {
+            data: Some(data),
+            ..Reply::DONE
+        })
+    }
+
     /// Success without data, or the code with both lists.
     pub fn answer(self, code: Code) -> Outcome {
         if self.failed.is_empty() {

@@ -6,7 +6,6 @@ use super::{
     rules::{self, given, require},
 };
 use axum::extract::State;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use edgedeck_engine::Engine;
 use edgedeck_model::{
     Code as Why,
@@ -27,30 +26,7 @@ pub struct Registry {
     ip: Option<String>,
     port: Option<i64>,
     account: Option<String>,
-    password: Option<Password>,
-}
-
-/// Bytes, one by one or in Base64.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Password {
-    Bytes(Vec<i64>),
-    Base64(String),
-}
-
-impl Password {
-    /// A text of 8 to 20 bytes without colons.
-    fn text(self) -> Option<String> {
-        let bytes = match self {
-            Self::Bytes(values) => values
-                .into_iter()
-                .map(|value| u8::try_from(value).ok())
-                .collect::<Option<Vec<_>>>()?,
-            Self::Base64(text) => STANDARD.decode(text).ok()?,
-        };
-        let good = (8..=20).contains(&bytes.len()) && !bytes.contains(&b':');
-        good.then(|| String::from_utf8(bytes).ok()).flatten()
-    }
+    password: Option<rules::Password>,
 }
 
 pub async fn configure(

@@ -17,6 +17,7 @@ mod logs;
 mod nodes;
 mod request;
 mod rules;
+mod software;
 
 use crate::{
     limit::{Rate, RateLimit},
@@ -61,7 +62,7 @@ impl Default for MefOptions {
 /// Serves the dialect. Every request needs the extension [`Peer`].
 pub fn router(engine: Arc<Engine>, options: MefOptions) -> Router {
     let limit = Arc::new(options.rate.map(RateLimit::new));
-    let router = served().merge(not_built());
+    let router = served();
     router
         .fallback(async || Failure::new(StatusCode::NOT_FOUND, NO_ROUTE))
         .method_not_allowed_fallback(async || Failure::new(StatusCode::METHOD_NOT_ALLOWED, NO_ROUTE))
@@ -125,26 +126,13 @@ fn served() -> Router<Arc<Engine>> {
             get(logs::download),
         )
         .route("/edgemanager/v1/image/config", post(images::configure))
-}
-
-/// Operations that MEF has and this dialect does not, each with its own code of failure.
-fn not_built() -> Router<Arc<Engine>> {
-    let refuse = |code: &'static str| move || async move { missing(code) };
-    Router::new()
-        .route("/edgemanager/v1/software/edge/download", post(refuse("40012016")))
+        .route("/edgemanager/v1/software/edge/download", post(software::download))
         .route(
             "/edgemanager/v1/software/edge/download-progress",
-            get(refuse(UNAVAILABLE.0)),
+            get(software::progress),
         )
-        .route("/edgemanager/v1/software/edge/version-info", get(refuse("40012018")))
-        .route("/edgemanager/v1/software/edge/upgrade", post(refuse("40012016")))
-}
-
-fn missing(code: &'static str) -> Failure {
-    Failure::new(
-        StatusCode::NOT_IMPLEMENTED,
-        Code(code, "EdgeDeck does not have this operation yet"),
-    )
+        .route("/edgemanager/v1/software/edge/version-info", get(software::version))
+        .route("/edgemanager/v1/software/edge/upgrade", post(software::upgrade))
 }
 
 async fn version() -> Outcome {

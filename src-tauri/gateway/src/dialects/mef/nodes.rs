@@ -5,6 +5,7 @@ use super::{
     common::{self, CAPS, GROUPS_PER_NODE, LocalTimes},
     request::{Body, Caller, Query, read},
     rules::{self, given, require},
+    software,
 };
 use axum::extract::State;
 use edgedeck_engine::{Actor, AliasKind, Engine, Find};
@@ -68,7 +69,6 @@ struct NodeDetail {
 impl NodeInfo {
     fn of(node: &Node, number: u32, times: &LocalTimes) -> Self {
         let facts = &node.facts;
-        let software = json!([{ "Name": "MEFEdge", "Version": facts.agent_version, "InactiveVersion": "" }]);
         let has_reported = node.managed && !facts.agent_version.is_empty();
         Self {
             created_at: times.text(node.joined_at),
@@ -80,7 +80,7 @@ impl NodeInfo {
             node_type: "",
             serial_number: node.serial.clone(),
             software_info: if has_reported {
-                software.to_string()
+                software::items(facts).to_string()
             } else {
                 String::new()
             },

@@ -1,6 +1,8 @@
 //! The wire's own rules about single values.
 
 use super::answer::{Failure, INVALID};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Deserialize;
 use std::net::Ipv4Addr;
 
 /// Most elements of a batch call.
@@ -12,6 +14,29 @@ pub fn require(good: bool) -> Result<(), Failure> {
 
 pub fn given<T>(value: Option<T>) -> Result<T, Failure> {
     value.ok_or_else(|| INVALID.into())
+}
+
+/// Bytes, one by one or in Base64.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Password {
+    Bytes(Vec<i64>),
+    Base64(String),
+}
+
+impl Password {
+    /// A text of 8 to 20 bytes without colons.
+    pub fn text(self) -> Option<String> {
+        let bytes = match self {
+            Self::Bytes(values) => values
+                .into_iter()
+                .map(|value| u8::try_from(value).ok())
+                .collect::<Option<Vec<_>>>()?,
+            Self::Base64(text) => STANDARD.decode(text).ok()?,
+        };
+        let good = (8..=20).contains(&bytes.len()) && !bytes.contains(&b':');
+        good.then(|| String::from_utf8(bytes).ok()).flatten()
+    }
 }
 
 /// An id: 1 to 4294967295.

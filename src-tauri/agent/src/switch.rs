@@ -1,0 +1,248 @@
+//! Changing the version of the agent that runs.
+//!
+//! The agent that was asked starts itself anew, and before it does anything else it runs the new version beside itself:
+//! its child, from a file of its own. Only when the child has reported over its link that it is well does its file take
+//! the place of the program, by one rename. So whatever dies meanwhile, what is started next is the old version or the
+//! new one, and each of them finds out from `software.cbor` how far it came.
+
+use crate::{
+    home::{Home, HomeError},
+    session::Options,
+    software::{self, Kept, Last, Trial},
+};
+use edgedeck_model::Problem;
+use nix::{
+    sys::{
+        prctl,
+        signal::{Signal, kill},
+    },
+    unistd::{Pid, getppid},
+};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// Set for a new version on trial: the process that watches over it.
+const WATCHER: &str = "EDGEDECK_AGENT_WATCHER";
+/// What a version on trial writes on its standard output when it is well.
+const WELL: &str = "edgedeck-agent is well";
+/// How long a version that was well has to end.
+const END_TIME: Duration = Duration::from_secs(20);
+
+/// What to do after a switch was gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Run, as the version that this is.
+    Run,
+    /// Start the program anew: it is another one now.
+    Restart,
+    /// End: the node has left its lab meanwhile.
+    Removed,
+    /// End: somebody asked for it.
+    Stopped,
+}
+
+/// Whether this process is a new version on trial. It ends with the one that watches over it.
+///
+/// # Errors
+/// When the watching process is gone already.
+pub fn is_on_trial() -> io::Result<bool> {
+    let Some(watcher) = std::env::var(WATCHER).ok().and_then(|pid| pid.parse::<i32>().ok()) else {
+        return Ok(false);
+    };
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() == Pid::from_raw(watcher) {
+        Ok(true)
+    } else {
+        Err(io::Error::other("the agent that watched over this trial is gone"))
+    }
+}
+
+/// A version on trial says that it is well.
+pub fn tell_well() {
+    println!("{WELL}");
+}
+
+/// Where the new program lies beside the old one, on the same file system.
+fn beside(program: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(program.file_name().unwrap_or_default());
+    name.push(".trial");
+    program.with_file_name(name)
+}
+
+/// Goes on with a switch that was asked for, or finds out what became of one; call it before anything else runs.
+///
+/// # Errors
+/// When the agent's folder cannot be read or written.
+pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()>>) -> Result<Next, HomeError> {
+    let home = &options.home;
+    let mut kept = Kept::load(home)?;
+    let beside = beside(&options.program);
+    let Some(trial) = kept.trial.take() else {
+        clear(home, &kept, &beside);
+        return Ok(Next::Run);
+    };
+    let end = |mut kept: Kept, problem: Option<Problem>| {
+        if problem.is_none() {
+            kept.waiting = None;
+        }
+        kept.last = Some(Last {
+            job: trial.job,
+            version: trial.version.clone(),
+            problem,
+        });
+        kept.store(home)?;
+        clear(home, &kept, &beside);
+        Ok(())
+    };
+    if trial.begun {
+        let is_new = software::is_program(&options.program, &trial.sha256);
+        end(kept, (!is_new).then(|| Problem::conflict("software-interrupted")))?;
+        return Ok(Next::Run);
+    }
+    let begun = Kept {
+        trial: Some(Trial {
+            begun: true,
+            ..trial.clone()
+        }),
+        ..kept.clone()
+    };
+    begun.store(home)?;
+    tracing::info!("trying version {}", trial.version);
+    match run(options, &trial, &beside, stop.as_mut()).await {
+        Outcome::Well => match take_place(&beside, &options.program) {
+            Ok(()) => {
+                tracing::info!("version {} takes over", trial.version);
+                end(kept, None)?;
+                Ok(Next::Restart)
+            }
+            Err(error) => {
+                end(kept, Some(because("software-place", error.to_string())))?;
+                Ok(Next::Run)
+            }
+        },
+        // Neither is gone: whoever is started next finds the trial begun, and goes on as the old version.
+        Outcome::Stopped => Ok(Next::Stopped),
+        Outcome::Failed(_) if !home.is_joined() => Ok(Next::Removed),
+        Outcome::Failed(problem) => {
+            tracing::warn!("version {} is not taken: {problem}", trial.version);
+            end(kept, Some(problem))?;
+            Ok(Next::Run)
+        }
+    }
+}
+
+/// Removes what no switch needs any more.
+fn clear(home: &Home, kept: &Kept, beside: &Path) {
+    software::sweep(home, kept);
+    match fs::remove_file(beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!("removing {}: {error}", beside.display());
+        }
+        _ => {}
+    }
+}
+
+fn because(reason: &str, detail: String) -> Problem {
+    Problem {
+        detail: Some(detail),
+        ..Problem::conflict(reason)
+    }
+}
+
+enum Outcome {
+    Well,
+    Failed(Problem),
+    Stopped,
+}
+
+/// Runs the new version until it is well, or is not in time.
+async fn run(options: &Options, trial: &Trial, beside: &Path, stop: Pin<&mut impl Future<Output = ()>>) -> Outcome {
+    let waiting = software::place(&options.home, &trial.sha256);
+    if let Err(error) = software::copy_program(&waiting, beside) {
+        return Outcome::Failed(because("software-place", error.to_string()));
+    }
+    let child = Command::new(beside)
+        .args(std::env::args_os().skip(1))
+        .env(WATCHER, std::process::id().to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return Outcome::Failed(because("software-program", error.to_string())),
+    };
+    let lines = child.stdout.take().map(|out| BufReader::new(out).lines());
+    let well = async {
+        if let Some(mut lines) = lines {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line == WELL {
+                    return;
+                }
+            }
+        }
+        // One that closes its output says no more, and may still be waited for.
+        std::future::pending().await
+    };
+    let time = Duration::from_secs(trial.seconds.into());
+    let outcome = tokio::select! {
+        () = well => Outcome::Well,
+        () = stop => Outcome::Stopped,
+        ended = child.wait() => {
+            let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+            Outcome::Failed(because("software-unwell", how))
+        }
+        () = tokio::time::sleep(time) => Outcome::Failed(Problem::conflict("software-unwell")),
+    };
+    let has_time = !matches!(outcome, Outcome::Failed(_));
+    end(&mut child, has_time).await;
+    outcome
+}
+
+async fn end(child: &mut Child, has_time: bool) {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(id) = id.filter(|_| has_time) {
+        // It may have ended by itself.
+        let _gone = kill(Pid::from_raw(id), Signal::SIGTERM);
+        if timeout(END_TIME, child.wait()).await.is_ok() {
+            return;
+        }
+    }
+    if let Err(error) = child.kill().await {
+        tracing::warn!("ending a version on trial: {error}");
+    }
+}
+
+fn take_place(beside: &Path, program: &Path) -> io::Result<()> {
+    fs::rename(beside, program)?;
+    match program.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Becomes the program anew, with the same words.
+///
+/// # Errors
+/// When it cannot be started; this process goes on.
+pub fn restart(program: &Path) -> io::Error {
+    use std::os::unix::process::CommandExt;
+    std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .env_remove(WATCHER)
+        .exec()
+}
