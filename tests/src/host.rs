@@ -7,8 +7,9 @@ use edgedeck_model::{
     join::JoinTokenKind,
 };
 use std::{
-    fs::File,
+    fs::{self, File},
     net::Ipv4Addr,
+    path::PathBuf,
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -115,22 +116,42 @@ impl Host {
 
     /// The agent that the pasted line has fetched, with these words.
     pub fn agent(&self, words: &[&str]) -> Command {
-        let mut agent = self
-            .docker
-            .inside(&self.folder.path().join("edgedeck-agent").display().to_string());
+        let mut agent = self.docker.inside(&self.program().display().to_string());
         agent.args(words).args(["--state", &self.state()]);
         agent
+    }
+
+    /// The agent's program on the box.
+    pub fn program(&self) -> PathBuf {
+        self.folder.path().join("edgedeck-agent")
+    }
+
+    /// What the agent has said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("agent.log")).unwrap_or_default()
     }
 
     /// # Errors
     /// When the agent does not start.
     pub fn run_agent(&self) -> Result<Process> {
+        self.run_agent_under(&[])
+    }
+
+    /// Runs the agent as the last words of another command, like a debugger's.
+    ///
+    /// # Errors
+    /// When that does not start.
+    pub fn run_agent_under(&self, command: &[&str]) -> Result<Process> {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.folder.path().join("agent.log"))?;
-        let mut agent = self.agent(&["run", "--docker", &self.docker.host()]);
-        Process::start(agent.stdout(log.try_clone()?).stderr(log))
+        let program = self.program().display().to_string();
+        let (state, docker) = (self.state(), self.docker.host());
+        let words = [&program, "run", "--docker", &docker, "--state", &state];
+        let mut words = command.iter().copied().chain(words);
+        let mut agent = self.docker.inside(words.next().unwrap_or_default());
+        Process::start(agent.args(words).stdout(log.try_clone()?).stderr(log))
     }
 
     /// Ids of all containers that the agent has made.

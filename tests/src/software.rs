@@ -22,9 +22,17 @@ use tokio_rustls::TlsAcceptor;
 pub const ACCOUNT: &str = "FileTransferAccount";
 pub const PASSWORD: &str = "Huawei12#$";
 
+/// The version of `edgedeck-agent-next`.
+pub const NEXT: &str = "99.0.0";
+
 /// A program that knows its version and does nothing.
 pub fn script(version: &str) -> Vec<u8> {
-    format!("#!/bin/sh\necho '{NAME} {version}'\n").into_bytes()
+    script_that(version, "exit 1")
+}
+
+/// A program that knows its version, and when it is run does this instead of an agent's work.
+pub fn script_that(version: &str, does: &str) -> Vec<u8> {
+    format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{NAME} {version}'; else {does}; fi\n").into_bytes()
 }
 
 /// A package that nobody has signed.

@@ -5,7 +5,7 @@
 
 use crate::{
     fetch::{FetchError, fetch},
-    home::{Home, HomeError, replace},
+    home::{Home, HomeError},
     identity, join,
     runtime::package::EngineAccess,
 };
@@ -443,11 +443,12 @@ pub fn is_program(path: &Path, sha256: &str) -> bool {
     File::open(path).and_then(hash).is_ok_and(|found| found == sha256)
 }
 
-/// Copies a program to another place, whole or not at all.
+/// Copies a program to another place, where it may be run. Half of one may be there if this is interrupted.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn copy_program(from: &Path, to: &Path) -> std::io::Result<()> {
-    replace(to, &fs::read(from)?)?;
-    fs::set_permissions(to, Permissions::from_mode(0o755))
+    fs::copy(from, to)?;
+    fs::set_permissions(to, Permissions::from_mode(0o755))?;
+    File::open(to)?.sync_all()
 }

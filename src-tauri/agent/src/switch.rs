@@ -109,6 +109,7 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
         Ok(())
     };
     if trial.begun {
+        end_strays(&beside);
         let is_new = software::is_program(&options.program, &trial.sha256);
         end(kept, (!is_new).then(|| Problem::conflict("software-interrupted")))?;
         return Ok(Next::Run);
@@ -141,6 +142,20 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
             tracing::warn!("version {} is not taken: {problem}", trial.version);
             end(kept, Some(problem))?;
             Ok(Next::Run)
+        }
+    }
+}
+
+/// Ends versions on trial that nobody watches over any more; good ones have ended by themselves.
+fn end_strays(beside: &Path) {
+    let Ok(processes) = fs::read_dir("/proc") else { return };
+    for process in processes.flatten() {
+        let id = process.file_name().to_string_lossy().parse::<i32>().ok();
+        let is_stray = fs::read_link(process.path().join("exe")).is_ok_and(|program| program == beside);
+        if let Some(id) = id.filter(|_| is_stray) {
+            tracing::warn!("ending a version on trial (process {id}) that was left behind");
+            // It may be gone by now.
+            let _gone = kill(Pid::from_raw(id), Signal::SIGKILL);
         }
     }
 }

@@ -58,7 +58,7 @@ const RUN: [&str; 7] = [
 const REGISTRY: &str = "docker-registry";
 
 /// To drive the window and a browser, to run containers, to cut networks, and to look into reports.
-const TEST: [&str; 17] = [
+const TEST: [&str; 18] = [
     "busybox-static",
     "chromium",
     "chromium-driver",
@@ -74,6 +74,7 @@ const TEST: [&str; 17] = [
     "openssl",
     "poppler-utils",
     "procps",
+    "strace",
     "webkit2gtk-driver",
     "xvfb",
 ];
