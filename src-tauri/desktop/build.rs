@@ -9,7 +9,7 @@ fn main() {
         "open_saved",
         "save_file",
         "show_status",
-        "upload_package",
+        "upload_file",
     ]);
     tauri_build::try_build(
         tauri_build::Attributes::new()

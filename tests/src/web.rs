@@ -210,6 +210,14 @@ impl Web {
         Ok(())
     }
 
+    /// Chooses a file in a field for files.
+    ///
+    /// # Errors
+    /// When the field is not there in time.
+    pub async fn choose(&self, css: &str, file: &Path) -> Result<()> {
+        Ok(self.find(css).await?.send_keys(&file.display().to_string()).await?)
+    }
+
     /// Waits until what a selector finds contains a text.
     ///
     /// # Errors

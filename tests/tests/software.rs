@@ -18,6 +18,7 @@ use edgedeck_tests::{
     programs::{Edgedeckd, program},
     software::{NEXT, package, script_that},
     wait::until,
+    web::Web,
 };
 use std::{fs, net::Ipv4Addr, process::Command};
 
@@ -25,7 +26,7 @@ const ARCH: &str = std::env::consts::ARCH;
 
 async fn add(console: &Console, package: Vec<u8>) -> Result<Software> {
     let answer = console
-        .request(reqwest::Method::POST, SOFTWARE_PATH)
+        .request(reqwest::Method::PUT, SOFTWARE_PATH)
         .body(package)
         .send()
         .await?;
@@ -117,8 +118,26 @@ async fn a_version_that_is_well_stays_and_another_goes() -> Result<()> {
     let containers = host.containers()?;
 
     // To a version that is well, by the process that was there, under a workload that does not notice.
-    add(&console, next()?).await?;
-    let item = over(&console, &upgrade(&console, node.id, NEXT).await?).await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("next.tar.gz");
+    fs::write(&file, next()?)?;
+    let address = engine.listeners.get("console").context("a console")?;
+    let web = Web::chromium(&format!("https://{address}/software"), (1280, 800), "en").await?;
+    web.fill("[data-test=name]", "admin").await?;
+    web.fill("[data-test=password]", &engine.password).await?;
+    web.click("[data-test=submit]").await?;
+    web.shows("[data-test=versions]", &format!("{own}: 1 node")).await?;
+    web.choose("[data-test=add-software]", &file).await?;
+    web.shows("[data-test=software-table]", NEXT).await?;
+    web.client.goto(&format!("https://{address}/nodes?face=table")).await?;
+    web.click("[data-test=nodes-row] .checkbox").await?;
+    web.click("[data-test=do-software]").await?;
+    web.shows("[data-test=software-source]", NEXT).await?;
+    web.click("[data-test=change-software]").await?;
+    web.shows("[data-test=job-facts]", "Succeeded").await?;
+    web.close().await?;
+    let jobs = console.call::<api::ListJobs>((), PageQuery::default(), ()).await?;
+    let item = over(&console, jobs.items.first().context("a job")?).await?;
     ensure!(
         item.state == ItemState::Succeeded && item.progress == 100,
         "{item:?}\n{}",
@@ -191,14 +210,14 @@ async fn a_version_that_is_well_stays_and_another_goes() -> Result<()> {
     ensure!(console.try_call::<api::ChangeSoftware>((), (), body).await?.is_err());
     for bad in [b"nothing".to_vec(), package("1.0", "mips", b"x")?] {
         let answer = console
-            .request(reqwest::Method::POST, SOFTWARE_PATH)
+            .request(reqwest::Method::PUT, SOFTWARE_PATH)
             .body(bad)
             .send()
             .await?;
         ensure!(answer.status() == 400, "{}", answer.status());
     }
     let again = console
-        .request(reqwest::Method::POST, SOFTWARE_PATH)
+        .request(reqwest::Method::PUT, SOFTWARE_PATH)
         .body(package(&own, ARCH, b"x")?)
         .send()
         .await?;

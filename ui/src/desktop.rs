@@ -2,9 +2,10 @@
 //! such thing, and the page's own means are used.
 
 use crate::browser;
-use edgedeck_model::{Code, Problem, api::Package};
+use edgedeck_model::{Code, Problem};
 use js_sys::{Array, Function, JSON, Object, Promise, Reflect};
 use leptos::prelude::*;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
@@ -66,13 +67,13 @@ pub async fn save_file(suggested_name: &str, api_path: &str) -> Result<Option<St
     Ok(Some(suggested_name.to_owned()))
 }
 
-/// Lets the user choose a process package and hands it to the engine from the disk; only in the window. `Ok(None)` where
-/// they changed their mind.
+/// Lets the user choose a file and hands it to the engine from the disk; only in the window. `Ok(None)` where they
+/// changed their mind.
 ///
 /// # Errors
 /// What the engine or the disk refused.
-pub async fn upload_package() -> Result<Option<Package>, Problem> {
-    let answer = invoke("upload_package", &[]).await?;
+pub async fn upload_file<T: DeserializeOwned>(api_path: &str) -> Result<Option<T>, Problem> {
+    let answer = invoke("upload_file", &[("apiPath", api_path)]).await?;
     if answer.is_null() {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! What the console's page may ask of the desktop. Everything else goes through the API.
 
 use crate::{saving, starting::Answers, uploading};
-use edgedeck_model::{Code, Problem, api::Package};
+use edgedeck_model::{Code, Problem};
 use serde::Serialize;
 use std::path::PathBuf;
 use tauri::{AppHandle, State};
@@ -67,13 +67,17 @@ pub async fn save_file(
     saving::save(&app, &answers, &saved, &suggested_name, &api_path).await
 }
 
-/// Uploads a process package that the person chooses; none when they cancel.
+/// Uploads a file that the person chooses; none when they cancel.
 ///
 /// # Errors
-/// See [`uploading::package`].
+/// See [`uploading::file`].
 #[tauri::command]
-pub async fn upload_package(app: AppHandle, answers: State<'_, Answers>) -> Result<Option<Package>, Problem> {
-    uploading::package(&app, &answers).await
+pub async fn upload_file(
+    app: AppHandle,
+    answers: State<'_, Answers>,
+    api_path: String,
+) -> Result<Option<serde_json::Value>, Problem> {
+    uploading::file(&app, &answers, &api_path).await
 }
 
 /// Opens a file that `save_file` has written, or shows it in its folder.

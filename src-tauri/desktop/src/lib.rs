@@ -64,7 +64,7 @@ pub fn run(command_line: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
             commands::open_saved,
             commands::save_file,
             commands::show_status,
-            commands::upload_package,
+            commands::upload_file,
         ])
         .setup(move |app| {
             // Not before this: a second start has ended by now, and must not touch the data folder.

@@ -57,6 +57,10 @@ fn check(settings: &Settings) -> std::result::Result<(), Problem> {
             "thresholds.certificate_days",
             (1..=365).contains(&thresholds.certificate_days),
         ),
+        (
+            "software.trial_seconds",
+            (10..=3_600).contains(&settings.software.trial_seconds),
+        ),
         ("thresholds.restarts", (1..=100).contains(&thresholds.restarts)),
         (
             "addresses",

@@ -202,7 +202,7 @@ endpoints! {
 
 /// Upload of a process package, `PUT` with the bytes as body (`application/gzip`); answers [`Package`]. Operators.
 pub const PACKAGES_PATH: &str = "/api/packages";
-/// Packages of the agent: `POST` with a package as body answers [`Software`], administrators; `GET {path}/{hash}/file`
+/// Packages of the agent: `PUT` with a package as body answers [`Software`], administrators; `GET {path}/{hash}/file`
 /// answers the signed package, operators.
 pub const SOFTWARE_PATH: &str = "/api/software";
 /// A report, `GET` with [`ReportQuery`]; answers the file itself. Viewers.
@@ -213,6 +213,27 @@ pub const JOBS_PATH: &str = "/api/jobs";
 pub const CSRF_HEADER: &str = "x-edgedeck-csrf";
 /// Largest JSON body, in bytes.
 pub const BODY_MAX: usize = 4 * 1024 * 1024;
+/// A file that the console sends whole, with `PUT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    pub path: &'static str,
+    /// Largest, in bytes.
+    pub max: u64,
+    /// Ends of names, as a page's file field has them.
+    pub accept: &'static str,
+}
+
+pub const PACKAGE_UPLOAD: Uploaded = Uploaded {
+    path: PACKAGES_PATH,
+    max: PACKAGE_MAX,
+    accept: ".gz,.tgz",
+};
+pub const SOFTWARE_UPLOAD: Uploaded = Uploaded {
+    path: SOFTWARE_PATH,
+    max: crate::software::PACKAGE_BYTES_MAX,
+    accept: ".gz,.tgz",
+};
+pub const UPLOADS: [Uploaded; 2] = [PACKAGE_UPLOAD, SOFTWARE_UPLOAD];
 /// Largest process package, in bytes.
 pub const PACKAGE_MAX: u64 = 512 * 1024 * 1024;
 /// Longest list page.

@@ -129,11 +129,10 @@ pub fn check_url(url: &str) -> Result<(), Problem> {
 /// The host in what follows `https://`; empty where there is none.
 pub fn host_of(rest: &str) -> &str {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
+    match authority.strip_prefix('[') {
         Some(six) => six.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
-    };
-    host
+    }
 }
 
 /// Compares two versions by their numbers, then by what follows; one before its release comes before it.

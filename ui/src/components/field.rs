@@ -90,6 +90,32 @@ pub fn Field(
     }
 }
 
+/// A yes or no.
+#[component]
+pub fn Check(
+    #[prop(into)] label: Signal<String>,
+    value: RwSignal<bool>,
+    #[prop(optional, into)] help: Option<Signal<String>>,
+    #[prop(optional, into)] disabled: Signal<bool>,
+    #[prop(optional)] test: &'static str,
+) -> impl IntoView {
+    let id = new_id("check");
+    view! {
+        <div class="check-field">
+            <input
+                type="checkbox"
+                id=id.clone()
+                data-test=test
+                prop:checked=move || value.get()
+                prop:disabled=move || disabled.get()
+                on:change:target=move |event| value.set(event.target().checked())
+            />
+            <label for=id>{move || label.get()}</label>
+            {help.map(|help| view! { <p class="field-note">{move || help.get()}</p> })}
+        </div>
+    }
+}
+
 /// One of a few: value and word.
 #[component]
 pub fn Choice(

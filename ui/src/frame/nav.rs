@@ -23,6 +23,7 @@ texts! {
     GROUPS: "分组", "Groups";
     APPS: "应用", "Apps";
     DEPLOYMENTS: "部署", "Deployments";
+    SOFTWARE: "软件", "Software";
     IMAGES: "镜像", "Images";
     JOBS: "作业", "Jobs";
     ALARMS: "告警", "Alarms";
@@ -67,6 +68,7 @@ pub const ENTRIES: &[Entry] = &[
     entry(RUN, "/images", IMAGES, Icon::Rows, Role::Viewer),
     entry(WATCH, "/alarms", ALARMS, Icon::Alarms, Role::Viewer),
     entry(WATCH, "/events", EVENTS, Icon::Events, Role::Viewer),
+    entry(GUARD, "/software", SOFTWARE, Icon::Download, Role::Viewer),
     entry(GUARD, "/users", USERS, Icon::Users, Role::Admin),
     entry(GUARD, "/access", ACCESS, Icon::Join, Role::Admin),
     entry(GUARD, "/certificates", CERTIFICATES, Icon::Check, Role::Admin),

@@ -18,7 +18,8 @@ use crate::{
 use edgedeck_model::{
     JobId, Problem,
     api::{ById, JOBS_PATH, ListJobItems, PAGE_MAX, PageQuery, StopJob},
-    job::{Job, JobItem},
+    job::{Job, JobItem, JobKind},
+    software::Source,
     text,
     user::Role,
 };
@@ -39,10 +40,13 @@ texts! {
     TOOK: "耗时", "Took";
     SIZE: "大小", "Size";
     EMPTY: "还没有作业", "No jobs yet";
-    EMPTY_TEXT: "在节点页选择节点并收集日志，进度和结果会显示在这里。", "Select nodes on the nodes' page and collect their logs: progress and outcome show here.";
+    EMPTY_TEXT: "在节点页选择节点，收集日志或升级软件，进度和结果会显示在这里。", "Select nodes on the nodes' page and collect their logs or upgrade their software: progress and outcome show here.";
     STOP: "停止", "Stop";
     STOP_TITLE: "停止作业？", "Stop the job?";
-    STOP_TEXT: "正在进行的部分会结束，未开始的不再开始；已收集的文件会被丢弃。", "What is under way ends and nothing more is begun; what was collected is dropped.";
+    STOP_TEXT: "未开始的不再开始，已收集的文件会被丢弃；节点上已开始的下载或切换会自行完成。", "Nothing more is begun, and what was collected is dropped; a node ends a download or a switch that it has begun by itself.";
+    SOURCE: "版本来源", "Where from";
+    OF_LAB: "本实验室的 {version}", "{version}, from this lab";
+    DOWNLOADED: "各节点已下载的版本", "What each node has downloaded";
     STOPPED: "作业正在停止", "The job is stopping";
     DOWNLOAD: "下载", "Download";
     UNTIL: "可下载至 {at}", "Can be downloaded until {at}";
@@ -70,6 +74,14 @@ fn took(job: &Job) -> String {
         (Some(begin), Some(end)) => format::duration(end.since(begin)),
         (Some(begin), None) => format::duration_since(begin),
         _ => String::new(),
+    }
+}
+
+fn source(source: &Source) -> String {
+    match source {
+        Source::Lab { version } => OF_LAB.with(&[("version", version)]),
+        Source::Server(server) => server.url.clone(),
+        Source::Downloaded => DOWNLOADED.get().to_owned(),
     }
 }
 
@@ -212,7 +224,12 @@ fn Body(id: JobId, job: Memo<Option<Arc<Job>>>) -> impl IntoView {
                     <dt>{BY.t()}</dt><dd>{move || of(|job| job.by.clone())}</dd>
                     <dt>{BEGUN.t()}</dt><dd>{move || of(|job| format::moment(job.created_at))}</dd>
                     <dt>{TOOK.t()}</dt><dd>{move || { store().now.track(); of(took) }}</dd>
-                    <dt>{SIZE.t()}</dt><dd>{move || of(|job| size(job.bytes))} " " <span class="quiet-text">{file}</span></dd>
+                    <Show when=move || job.with(|job| job.as_deref().is_some_and(|job| job.kind == JobKind::Logs))>
+                        <dt>{SIZE.t()}</dt><dd>{move || of(|job| size(job.bytes))} " " <span class="quiet-text">{file}</span></dd>
+                    </Show>
+                    {move || job.with(|job| job.as_deref().and_then(|job| job.software.as_ref()).map(source)).map(|source| view! {
+                        <dt>{SOURCE.t()}</dt><dd class="mono">{source}</dd>
+                    })}
                 </dl>
                 <Show when=move || !is_over()>
                     <ProgressBar
@@ -267,10 +284,14 @@ fn Items(id: JobId, job: Memo<Option<Arc<Job>>>) -> impl IntoView {
             text::item_state(item.state, lang()).to_owned()
         })
         .sort(|item| SortKey::number(Some(item.state as u8))),
+        Column::new("progress", PROGRESS, 90, |item: &Arc<JobItem>| {
+            format!("{} %", item.progress)
+        })
+        .number(),
         Column::new("why", WHY, 260, |item: &Arc<JobItem>| {
             item.problem
                 .as_ref()
-                .map(|problem| problem.text(lang()))
+                .map(|problem| problem.whole(lang()))
                 .unwrap_or_default()
         })
         .share(4),

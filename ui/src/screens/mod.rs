@@ -15,6 +15,7 @@ pub mod nodes;
 pub mod overview;
 pub mod reports;
 pub mod settings;
+pub mod software;
 pub mod state_bar;
 
 use crate::{
@@ -59,6 +60,7 @@ pub fn Screens() -> impl IntoView {
             <Route path=path!("/access") view=settings::Access/>
             <Route path=path!("/certificates") view=settings::Certificates/>
             <Route path=path!("/images") view=images::Images/>
+            <Route path=path!("/software") view=software::SoftwarePage/>
             <Route path=path!("/jobs") view=jobs::Jobs/>
             <Route path=path!("/jobs/:id") view=jobs::JobPage/>
             <Route path=path!("/audit") view=settings::Audit/>

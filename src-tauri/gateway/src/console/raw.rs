@@ -37,7 +37,7 @@ pub fn routes(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         .route(REPORT_PATH, get(report_file))
         .route(&format!("{JOBS_PATH}/{{id}}/file"), get(job_archive))
         .route(&format!("{SOFTWARE_PATH}/{{hash}}/file"), get(software_file))
-        .route(SOFTWARE_PATH, post(add_software).layer(DefaultBodyLimit::disable()))
+        .route(SOFTWARE_PATH, put(add_software).layer(DefaultBodyLimit::disable()))
 }
 
 fn cookie(secret: &str, seconds: i64) -> Option<HeaderValue> {

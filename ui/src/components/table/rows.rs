@@ -32,6 +32,14 @@ rows!(
     edgedeck_model::job::Job
 );
 
+/// By the begin of its hash.
+impl Row for Arc<edgedeck_model::software::Software> {
+    fn id(&self) -> Uuid {
+        let begin = self.sha256.get(..32).and_then(|begin| Uuid::parse_str(begin).ok());
+        begin.unwrap_or_default()
+    }
+}
+
 impl Row for Arc<edgedeck_model::job::JobItem> {
     fn id(&self) -> Uuid {
         self.node.0

@@ -55,6 +55,7 @@ texts! {
     RUNTIME: "容器引擎", "Container engine";
     NO_RUNTIME: "没有：只能运行进程应用", "None: runs process apps only";
     AGENT: "代理版本", "Agent";
+    WAITING: "已下载、等待生效的版本", "Downloaded, not run yet";
     NPU_DRIVER: "NPU 驱动", "NPU driver";
     NPU_TOOL: "NPU 工具", "NPU tool";
     NETWORK: "网络", "Network";
@@ -193,7 +194,9 @@ pub fn Facts(node: Node) -> impl IntoView {
                     {fact(KERNEL, Some(facts.kernel.clone()))}
                     {telling(BOOT, move || boot.map_or_else(|| NOTHING.to_owned(), |boot| format!("{} ({})", format::minute(boot), format::ago(boot))))}
                     {telling(RUNTIME, move || runtime.clone().unwrap_or_else(|| NO_RUNTIME.get().to_owned()))}
-                    {fact(AGENT, Some(facts.agent_version.clone()))} {fact(NPU_DRIVER, facts.npu_driver_version.clone())}
+                    {fact(AGENT, Some(facts.agent_version.clone()))}
+                    {facts.agent_waiting.clone().map(|version| fact(WAITING, Some(version)))}
+                    {fact(NPU_DRIVER, facts.npu_driver_version.clone())}
                     {fact(NPU_TOOL, facts.npu_tool_version.clone())}
                 </dl>
             </section>

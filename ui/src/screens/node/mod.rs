@@ -43,6 +43,7 @@ texts! {
     EDIT: "编辑", "Edit";
     MANAGE: "纳管", "Manage";
     GROUP: "加入分组", "Add to group";
+    SOFTWARE: "升级软件", "Upgrade software";
     REMOVE: "移除", "Remove";
     SINCE: "{state}，已持续 {time}", "{state} for {time}";
     GONE: "没有这个节点", "There is no such node";
@@ -172,6 +173,7 @@ fn OneNode(id: NodeId) -> impl IntoView {
                             <Button label=MANAGE kind=Kind::Primary sign=Icon::Check press=ask(Doing::Manage) test="manage-node"/>
                         </Show>
                         <Button label=EDIT sign=Icon::Edit press=Callback::new(move |()| editing.set(true)) test="edit-node"/>
+                        <Button label=SOFTWARE sign=Icon::Download press=ask(Doing::Software) test="upgrade-node"/>
                         <Button label=GROUP sign=Icon::Groups press=ask(Doing::Group) test="group-node"/>
                         <Button label=REMOVE sign=Icon::Trash kind=Kind::Danger press=ask(Doing::Remove) test="remove-node"/>
                     </Show>

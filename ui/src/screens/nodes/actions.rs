@@ -4,6 +4,7 @@ use crate::{
     api,
     components::{Button, Choice, Confirm, Dialog, ErrorBox, Field, Kind, toast, toast_undo},
     i18n::Text,
+    screens::software::ChangeForm,
     store::{Lab, lab, store},
     texts,
 };
@@ -38,6 +39,7 @@ texts! {
     LOGS_TEXT: "每个节点会打包其代理与工作负载的最新日志并发送给引擎；先前收集的文件会被删除。", "Each node packs the newest logs of its agent and its workloads and sends them to the engine. What was collected before is deleted.";
     LOGS_VERB: "收集", "Collect";
     LOGS_BEGUN: "正在收集 {n} 个节点的日志。", "The logs of {n} {n|node|nodes} are being collected.";
+    SOFTWARE: "升级软件", "Upgrade software";
     PROGRESS: "{done} / {all}", "{done} of {all}";
     FAILED: "{n} 个节点失败，第一个：{name}", "{n} {n|node|nodes} failed, the first one: {name}";
 }
@@ -49,6 +51,7 @@ pub enum Doing {
     Group(Vec<NodeId>),
     Remove(Vec<NodeId>),
     Logs(Vec<NodeId>),
+    Software(Vec<NodeId>),
 }
 
 /// Requests that run beside each other.
@@ -125,7 +128,7 @@ impl Run {
 #[component]
 pub fn NodeActions(doing: RwSignal<Option<Doing>>, done: Callback<()>) -> impl IntoView {
     let run = Run::new();
-    let [managing, grouping, removing, collecting] = [(); 4].map(|()| RwSignal::new(false));
+    let [managing, grouping, removing, collecting, changing] = [(); 5].map(|()| RwSignal::new(false));
     let navigate = StoredValue::new_local(use_navigate());
     Effect::new(move |_| {
         let now = doing.get();
@@ -134,17 +137,20 @@ pub fn NodeActions(doing: RwSignal<Option<Doing>>, done: Callback<()>) -> impl I
         grouping.set(matches!(now, Some(Doing::Group(_))));
         removing.set(matches!(now, Some(Doing::Remove(_))));
         collecting.set(matches!(now, Some(Doing::Logs(_))));
+        changing.set(matches!(now, Some(Doing::Software(_))));
     });
     // A dialog that was closed ends the action.
     Effect::new(move |before: Option<bool>| {
-        let is_open = managing.get() || grouping.get() || removing.get() || collecting.get();
+        let is_open = managing.get() || grouping.get() || removing.get() || collecting.get() || changing.get();
         if before == Some(true) && !is_open {
             doing.set(None);
         }
         is_open
     });
     let ids = Memo::new(move |_| match doing.get() {
-        Some(Doing::Manage(ids) | Doing::Group(ids) | Doing::Remove(ids) | Doing::Logs(ids)) => ids,
+        Some(Doing::Manage(ids) | Doing::Group(ids) | Doing::Remove(ids) | Doing::Logs(ids) | Doing::Software(ids)) => {
+            ids
+        }
         None => Vec::new(),
     });
     // Only those that still wait: somebody else may have managed some.
@@ -223,6 +229,9 @@ pub fn NodeActions(doing: RwSignal<Option<Doing>>, done: Callback<()>) -> impl I
         <Confirm open=managing title=MANAGE text=text_of(MANAGE_TEXT) names=manage_names label=MANAGE_VERB busy=run.busy problem=run.problem act=manage/>
         <Confirm open=removing title=REMOVE text=text_of(REMOVE_TEXT) names=names label=REMOVE_VERB danger=true busy=run.busy problem=run.problem act=remove/>
         <Confirm open=collecting title=LOGS text=text_of(LOGS_TEXT) names=names label=LOGS_VERB busy=run.busy problem=run.problem act=collect/>
+        <Dialog open=changing title=SOFTWARE test="software-dialog">
+            <ChangeForm nodes=ids.get_untracked() open=changing begun=done/>
+        </Dialog>
         <Dialog open=grouping title=ADD test="group-dialog">
             <GroupForm ids=ids.get_untracked() open=grouping done=done/>
         </Dialog>

@@ -59,6 +59,7 @@ texts! {
     MANAGE: "纳管", "Manage";
     ADD_TO_GROUP: "加入分组", "Add to group";
     LOGS: "收集日志", "Collect logs";
+    SOFTWARE: "升级软件", "Upgrade software";
     REMOVE: "移除", "Remove";
     BY_GROUP: "按分组", "By group";
     BY_MODEL: "按型号", "By model";
@@ -122,6 +123,7 @@ pub fn Nodes() -> impl IntoView {
         (MANAGE, Icon::Check, Doing::Manage as fn(Vec<NodeId>) -> Doing),
         (ADD_TO_GROUP, Icon::Groups, Doing::Group),
         (LOGS, Icon::Logs, Doing::Logs),
+        (SOFTWARE, Icon::Download, Doing::Software),
         (REMOVE, Icon::Trash, Doing::Remove),
     ] {
         palette::offer(title, sign, Role::Operator, move || {
@@ -288,6 +290,7 @@ fn Selection(selected: RwSignal<HashSet<Uuid>>, doing: RwSignal<Option<Doing>>) 
                     <Button label=MANAGE sign=Icon::Check disabled=none_waits press=act(Doing::Manage) test="do-manage"/>
                     <Button label=ADD_TO_GROUP sign=Icon::Groups press=act(Doing::Group) test="do-group"/>
                     <Button label=LOGS sign=Icon::Logs press=act(Doing::Logs) test="do-logs"/>
+                    <Button label=SOFTWARE sign=Icon::Download press=act(Doing::Software) test="do-software"/>
                     <Button label=REMOVE sign=Icon::Trash kind=Kind::Danger press=act(Doing::Remove) test="do-remove"/>
                 </Show>
                 <Button label=CLEAR kind=Kind::Quiet press=Callback::new(move |()| selected.set(HashSet::new())) test="do-clear"/>

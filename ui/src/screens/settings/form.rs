@@ -5,11 +5,11 @@
 
 use super::values::{
     CERTIFICATE, DEPLOYMENTS, DISK_CLEAR, DISK_RAISE, NPU_CLEAR, NPU_RAISE, Number, RESERVE_CPU, RESERVE_MEMORY,
-    RESTARTS, read_addresses,
+    RESTARTS, TRIAL, read_addresses,
 };
 use crate::{
     api,
-    components::{Button, ErrorBox, Field, Kind, Skeleton, toast},
+    components::{Button, Check, ErrorBox, Field, Kind, Skeleton, toast},
     i18n::Text,
     load::{Loaded, load},
     screens::common::{Change, Refusal, is_name, name_error},
@@ -44,6 +44,11 @@ texts! {
     NPU_CLEAR_WORD: "NPU 温度恢复（°C）", "NPU: clear at (°C)";
     CERTIFICATE_WORD: "证书到期前（天）", "Certificate: days before its end";
     RESTARTS_WORD: "10 分钟内重启次数", "Restarts within 10 minutes";
+    SOFTWARE: "节点软件", "Software of nodes";
+    SOFTWARE_HELP: "允许未签名的软件包意味着：软件仓库或其账户一旦失守，任何程序都可能在节点上以 root 运行。", "Letting in packages that this lab has not signed means that whoever holds their server can run anything on the nodes, as root.";
+    UNSIGNED: "允许未由本实验室签名的软件包", "Let in packages that this lab has not signed";
+    LOWER: "允许相同或更低的版本", "Let in the same version and lower ones";
+    TRIAL_WORD: "新版本试运行时限（秒）", "Time for a new version to be well (s)";
     NOT_A_NUMBER: "请填写数字", "must be a number";
     SAVE: "保存设置", "Save the settings";
     SAVED: "设置已保存", "The settings are saved";
@@ -70,6 +75,8 @@ pub fn SettingsPage() -> impl IntoView {
 fn Form(start: Settings) -> impl IntoView {
     let (name, zone) = (RwSignal::new(start.lab.clone()), RwSignal::new(start.time_zone.clone()));
     let addresses = RwSignal::new(start.addresses.join("\n"));
+    let unsigned = RwSignal::new(start.software.unsigned);
+    let lower = RwSignal::new(start.software.lower);
     let held = RwSignal::new(start);
     let newer = RwSignal::new(None::<Settings>);
     let change = Change::new();
@@ -87,9 +94,11 @@ fn Form(start: Settings) -> impl IntoView {
         (CERTIFICATE, CERTIFICATE_WORD, "certificate-days"),
         (RESTARTS, RESTARTS_WORD, "restarts"),
     ];
+    let software = [(TRIAL, TRIAL_WORD, "trial-seconds")];
     let numbers: Vec<(Number, RwSignal<String>)> = limits
         .iter()
         .chain(&thresholds)
+        .chain(&software)
         .map(|(number, _, _)| (*number, RwSignal::new(held.with_untracked(number.print))))
         .collect();
     let numbers = StoredValue::new(numbers);
@@ -97,6 +106,8 @@ fn Form(start: Settings) -> impl IntoView {
         let mut settings = held.get();
         settings.lab = name.with(|name| name.trim().to_owned());
         settings.time_zone = zone.with(|zone| zone.trim().to_owned());
+        settings.software.unsigned = unsigned.get();
+        settings.software.lower = lower.get();
         settings.addresses = addresses.with(|addresses| read_addresses(addresses));
         let good = numbers.with_value(|numbers| {
             // Each is read even where one before is wrong, so that all are tracked.
@@ -184,6 +195,12 @@ fn Form(start: Settings) -> impl IntoView {
             <section class="card">
                 <h2>{ALARMS.t()}</h2>
                 <div class="field-grid">{thresholds.map(one).into_iter().collect_view()}</div>
+            </section>
+            <section class="card">
+                <h2>{SOFTWARE.t()}</h2>
+                <div class="field-row">{software.map(one).into_iter().collect_view()}</div>
+                <Check label=LOWER value=lower disabled=read_only test="lower-versions"/>
+                <Check label=UNSIGNED value=unsigned disabled=read_only help=SOFTWARE_HELP test="unsigned-packages"/>
             </section>
             <Refusal change=change/>
             {move || newer.get().map(|settings| {

@@ -36,7 +36,7 @@ pub fn NotAllowed() -> impl IntoView {
 }
 
 /// A column with a button that asks to delete the row, where `may` says that it can be; `label` tells what it would do.
-fn delete_column<R: Row>(
+pub fn delete_column<R: Row>(
     title: Text,
     test: &'static str,
     label: fn(&R) -> String,

@@ -47,6 +47,12 @@ pub const DEPLOYMENTS: Number = Number {
     put: |settings, text| whole(text, &mut settings.limits.deployments_per_node),
 };
 
+pub const TRIAL: Number = Number {
+    field: "software.trial_seconds",
+    print: |settings| settings.software.trial_seconds.to_string(),
+    put: |settings, text| whole(text, &mut settings.software.trial_seconds),
+};
+
 pub const DISK_RAISE: Number = Number {
     field: "thresholds.disk_raise",
     print: |settings| settings.thresholds.disk_raise.to_string(),
