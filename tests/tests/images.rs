@@ -78,6 +78,7 @@ async fn a_node_pulls_with_the_account_and_the_authority_of_the_lab() -> Result<
     web.fill("[data-test=name]", "admin").await?;
     web.fill("[data-test=password]", &engine.password).await?;
     web.click("[data-test=submit]").await?;
+    web.click("[data-test=tab-outside]").await?;
     web.shows("[data-test=registry-told]", &registry.address()).await?;
     web.fill("[data-test=registry-password]", PASSWORD).await?;
     web.click("[data-test=save-registry]").await?;

@@ -10,6 +10,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use std::{
+    collections::BTreeMap,
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt,
@@ -62,8 +63,20 @@ impl Outsides {
 
     /// The account for the registry that an image comes from.
     pub fn account(&self, image: &str) -> Option<RegistryAccount> {
-        let registry = self.present.read().registry.clone()?;
-        (edgedeck_model::image::registry_of(image)? == registry.address).then_some(registry)
+        let registry = edgedeck_model::image::registry_of(image)?;
+        let present = self.present.read();
+        let lab = present
+            .lab
+            .as_ref()
+            .filter(|lab| lab.addresses.iter().any(|address| address == registry));
+        if let Some(lab) = lab {
+            return Some(RegistryAccount {
+                address: registry.to_owned(),
+                account: lab.account.clone(),
+                password: lab.password.clone(),
+            });
+        }
+        present.registry.clone().filter(|account| account.address == registry)
     }
 
     /// Keeps what the engine has sent and puts it to use.
@@ -85,30 +98,42 @@ impl Outsides {
         }
     }
 
-    /// Shows the container engine the registry's authority, and no longer the one before.
+    /// Shows the container engine the registries' authorities, and no longer those that are not wanted any more.
     fn install(&self, outside: &Outside) -> Result<(), OutsideError> {
-        let place = |outside: &Outside| {
-            let (registry, _) = (outside.registry.as_ref()?, outside.images.as_ref()?);
-            // The engine has checked the address; a name that leads elsewhere must do no harm all the same.
-            edgedeck_model::image::check_address(&registry.address).ok()?;
-            Some(self.sources.path(AUTHORITIES).join(&registry.address))
+        let places = |outside: &Outside| -> BTreeMap<PathBuf, String> {
+            let outer = outside.registry.iter().zip(&outside.images);
+            let outer = outer.map(|(registry, images)| (registry.address.clone(), images.chain_pem.clone()));
+            let lab = outside.lab.iter();
+            let lab = lab.flat_map(|lab| {
+                lab.addresses
+                    .iter()
+                    .map(|address| (address.clone(), lab.ca_pem.clone()))
+            });
+            // The engine has checked the addresses; a name that leads elsewhere must do no harm all the same.
+            let good = |(address, _): &(String, String)| edgedeck_model::image::check_address(address).is_ok();
+            let folder = |address: &str| self.sources.path(AUTHORITIES).join(address);
+            outer
+                .chain(lab)
+                .filter(good)
+                .map(|(address, pem)| (folder(&address), pem))
+                .collect()
         };
-        let (before, now) = (place(&self.present.read()), place(outside));
-        if let Some(folder) = before.filter(|before| now.as_ref() != Some(before)) {
+        let (before, now) = (places(&self.present.read()), places(outside));
+        for folder in before.keys().filter(|folder| !now.contains_key(*folder)) {
             // Either may be gone already, or hold what others have put there.
             let _gone = fs::remove_file(folder.join(AUTHORITY));
             let _empty = fs::remove_dir(folder);
         }
-        let (Some(folder), Some(images)) = (now, &outside.images) else {
-            return Ok(());
-        };
-        let path = folder.join(AUTHORITY);
-        let written = DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&folder)
-            .and_then(|()| fs::write(&path, &images.chain_pem));
-        written.map_err(|source| OutsideError::Authority { path, source })
+        for (folder, pem) in now {
+            let path = folder.join(AUTHORITY);
+            let written = DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(&folder)
+                .and_then(|()| fs::write(&path, pem));
+            written.map_err(|source| OutsideError::Authority { path, source })?;
+        }
+        Ok(())
     }
 }
 
@@ -147,7 +172,7 @@ fn load(home: &Home) -> Option<Outside> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use edgedeck_protocol::Trusted;
+    use edgedeck_protocol::{LabRegistry, Trusted};
 
     fn sent(revision: u64, address: &str) -> Outside {
         Outside {
@@ -160,6 +185,12 @@ mod tests {
             images: Some(Trusted {
                 chain_pem: "a chain".to_owned(),
                 revoked: Vec::new(),
+            }),
+            lab: Some(LabRegistry {
+                addresses: vec!["10.0.0.1:5443".to_owned(), "engine.lab:5443".to_owned()],
+                account: "node".to_owned(),
+                password: "another secret".to_owned(),
+                ca_pem: "the lab's".to_owned(),
             }),
         }
     }
@@ -199,6 +230,11 @@ mod tests {
             "a secret word"
         );
         assert!(second.account("other.lab:5000/a:1").is_none() && second.account("a:1").is_none());
+        assert_eq!(
+            second.account("engine.lab:5443/a:1").unwrap().password,
+            "another secret"
+        );
+        assert_eq!(fs::read_to_string(authority("10.0.0.1:5443")).unwrap(), "the lab's");
         second.take(sent(8, "other.lab:5000")).unwrap();
         assert!(!authority("registry.lab:5000").exists() && authority("other.lab:5000").exists());
         second.remove();

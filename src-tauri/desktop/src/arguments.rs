@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Where MEF Center's API is served · MEF 接口地址
     #[arg(long, default_value = "0.0.0.0:30035")]
     mef: SocketAddr,
+    /// Where the image registry is served · 镜像仓库地址
+    #[arg(long, default_value = "0.0.0.0:5443")]
+    registry: SocketAddr,
     /// Folder of the agent programs · 代理程序目录
     #[arg(long, env = "EDGEDECK_AGENTS")]
     agent_files: Option<PathBuf>,
@@ -54,6 +57,7 @@ impl Arguments {
             console: self.console,
             agents: Some(self.agents),
             mef: Some(self.mef),
+            registry: Some(self.registry),
             agent_files: self.agent_files.clone(),
             ..Options::new(self.data.clone())
         }

@@ -25,6 +25,7 @@ mod open;
 mod outside;
 mod packages;
 mod pki;
+mod registry;
 mod seal;
 mod settings;
 mod software;
@@ -45,6 +46,7 @@ pub use jobs::JobUpload;
 pub use open::{OpenError, Options};
 pub use packages::PackageUpload;
 pub use pki::{CLIENT_URI, ClientTrust, NODE_URI, Pki, Revoked, ServerCertificate, key_hash};
+pub use registry::{BlobUpload, StoredManifest};
 pub use seal::random_hex;
 pub use store::{Effect, Store, Tx, WriteStats};
 pub use telemetry::{Figure, Health};
@@ -69,6 +71,7 @@ pub struct Engine {
     clients: pki::Clients,
     outsides: outside::Outsides,
     software: software::SoftwareStore,
+    lab_store: registry::LabStore,
     seal: Arc<seal::Seal>,
     jobs: jobs::Jobs,
     alarms: alarms::Active,

@@ -3,6 +3,7 @@
 use crate::{
     Clock, Engine, alarms, backup, hub, identity, outside,
     pki::{Clients, Pki, PkiError},
+    registry,
     seal::{Seal, SealError},
     settings, software,
     store::{self, Effect, Store},
@@ -114,6 +115,7 @@ impl Engine {
         let clients = Clients::open(&store, &pki)?;
         let outsides = outside::Outsides::open(&store, seal.clone())?;
         let software = software::SoftwareStore::open(&store, &seal).await?;
+        let lab_store = registry::LabStore::open(&store, &seal).await?;
         let settings = settings::load(&store)?;
         let identity = identity::Identity::open(&store)?;
         let alarms = alarms::Active::open(&store)?;
@@ -133,6 +135,7 @@ impl Engine {
             clients,
             outsides,
             software,
+            lab_store,
             seal,
             jobs: crate::jobs::Jobs::default(),
             alarms,
@@ -141,6 +144,7 @@ impl Engine {
         });
         tokio::spawn(effects_loop(Arc::downgrade(&engine), effects));
         tokio::spawn(tick_loop(Arc::downgrade(&engine)));
+        registry::sweep(engine.data());
         engine.resume_jobs()?;
         Ok(engine)
     }

@@ -85,6 +85,8 @@ fn read(connection: &Connection, seal: &Seal) -> Result<Outside> {
         revision: revision.unwrap_or(0),
         registry: registry.transpose()?,
         images,
+        // Each node has an account of its own.
+        lab: None,
     })
 }
 
@@ -232,7 +234,14 @@ impl Engine {
         let behind = |taken: &Taken| taken.revision != present.revision || taken.problem.is_some();
         let is_behind = self.outsides.taken.lock().get(&node).is_some_and(behind);
         if is_behind && self.node(node).is_ok_and(|node| node.managed) {
-            self.hub.send(node, ToAgent::Outside(Outside::clone(&present)));
+            let lab = self.registry_for(node);
+            self.hub.send(
+                node,
+                ToAgent::Outside(Outside {
+                    lab,
+                    ..Outside::clone(&present)
+                }),
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! Packages: `.tar.gz` files kept beside the database under their SHA-256; here those of processes.
 
-use crate::{Actor, Engine, error::Error};
+use crate::{Actor, Engine, error::Error, jobs::check_space};
 use edgedeck_model::{
     Code, Problem,
     api::{PACKAGE_MAX, Package},
@@ -19,6 +19,8 @@ use tempfile::NamedTempFile;
 /// Most bytes and files that a package may unpack to.
 const UNPACKED_MAX: u64 = 2 * 1024 * 1024 * 1024;
 const FILES_MAX: usize = 100_000;
+/// How often the free space is looked at while a file arrives, in bytes.
+const LOOK_EVERY: u64 = 64 * 1024 * 1024;
 /// Most programs that are named to choose from.
 const PROGRAMS_MAX: usize = 200;
 
@@ -27,13 +29,11 @@ pub struct PackageUpload {
     file: NamedTempFile,
     hash: Sha256,
     bytes: u64,
+    max: u64,
+    folder: PathBuf,
 }
 
 impl PackageUpload {
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     pub(crate) fn into_file(self) -> File {
         self.file.into_file()
     }
@@ -41,9 +41,13 @@ impl PackageUpload {
     /// # Errors
     /// [`Code::TooLarge`] past the limit, [`Code::StoreUnavailable`] when the disk is full.
     pub fn write(&mut self, chunk: &[u8]) -> Result<(), Problem> {
+        let before = self.bytes;
         self.bytes += chunk.len() as u64;
-        if self.bytes > PACKAGE_MAX {
-            return Err(Problem::new(Code::TooLarge).with("max", PACKAGE_MAX));
+        if self.bytes > self.max {
+            return Err(Problem::new(Code::TooLarge).with("max", self.max));
+        }
+        if before / LOOK_EVERY != self.bytes / LOOK_EVERY {
+            check_space(&self.folder)?;
         }
         self.hash.update(chunk);
         self.file.write_all(chunk).map_err(disk)
@@ -67,6 +71,14 @@ impl Engine {
     /// # Errors
     /// [`Code::StoreUnavailable`].
     pub fn upload_package(&self) -> Result<PackageUpload, Problem> {
+        self.upload(PACKAGE_MAX)
+    }
+
+    /// As [`Self::upload_package`], of something of at most this size.
+    ///
+    /// # Errors
+    /// [`Code::StoreUnavailable`].
+    pub fn upload(&self, max: u64) -> Result<PackageUpload, Problem> {
         let folder = self.packages();
         fs::create_dir_all(&folder).map_err(disk)?;
         let file = NamedTempFile::new_in(&folder).map_err(disk)?;
@@ -74,6 +86,8 @@ impl Engine {
             file,
             hash: Sha256::new(),
             bytes: 0,
+            max,
+            folder,
         })
     }
 
@@ -82,7 +96,9 @@ impl Engine {
     /// # Errors
     /// [`Code::Invalid`] for something that is no `.tar.gz`, or holds a path that climbs out, a link or a device.
     pub async fn keep_package(&self, actor: &Actor, upload: PackageUpload) -> Result<Package, Problem> {
-        let PackageUpload { mut file, hash, bytes } = upload;
+        let PackageUpload {
+            mut file, hash, bytes, ..
+        } = upload;
         let hash = hex::encode(hash.finalize());
         file.as_file_mut().sync_all().map_err(disk)?;
         let path = file.path().to_owned();

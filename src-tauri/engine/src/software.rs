@@ -10,9 +10,9 @@ use crate::{
     store::Store,
 };
 use edgedeck_model::{
-    Code, Problem, Time,
+    Problem, Time,
     app::is_package_hash,
-    software::{Manifest, NAME, PACKAGE_BYTES_MAX, Software, compare},
+    software::{Manifest, NAME, Software, compare},
 };
 use edgedeck_protocol::software::{self as package, PackageError};
 use parking_lot::RwLock;
@@ -289,9 +289,6 @@ impl Engine {
     /// # Errors
     /// [`Code::Invalid`] when it is no package of the agent, [`Code::Taken`] for the engine's own version.
     pub async fn add_software(&self, actor: &Actor, upload: PackageUpload) -> std::result::Result<Software, Problem> {
-        if upload.bytes() > PACKAGE_BYTES_MAX {
-            return Err(Problem::new(Code::TooLarge).with("max", PACKAGE_BYTES_MAX));
-        }
         let (folder, key) = (self.packages(), self.software.key.clone());
         let own: Vec<String> = self
             .software

@@ -11,6 +11,7 @@ pub mod limit;
 pub mod listen;
 pub mod local;
 mod local_agent;
+mod registry;
 mod report;
 mod start;
 mod tls;

@@ -6,6 +6,7 @@ use crate::{
     dialects::mef::{self, MefOptions},
     fleet, listen, local,
     local_agent::LocalAgent,
+    registry,
     tls::{self, Admission, TlsError},
 };
 use axum::{Extension, Router};
@@ -32,6 +33,8 @@ pub struct Options {
     pub agents: Option<SocketAddr>,
     /// Where the MEF dialect listens.
     pub mef: Option<SocketAddr>,
+    /// Where the image registry listens.
+    pub registry: Option<SocketAddr>,
     pub mef_options: MefOptions,
     pub clock: Clock,
 }
@@ -45,6 +48,7 @@ impl Options {
             console: None,
             agents: None,
             mef: None,
+            registry: None,
             mef_options: MefOptions::default(),
             clock: Clock::system(),
         }
@@ -58,6 +62,7 @@ impl Options {
             console: at(8443),
             agents: at(8444),
             mef: at(30035),
+            registry: at(5443),
             ..self
         }
     }
@@ -98,7 +103,7 @@ pub enum StartError {
 /// A lab that runs.
 pub struct Running {
     pub engine: Arc<Engine>,
-    /// Where each listener really listens, by name: `console`, `agents`, `mef`.
+    /// Where each listener really listens, by name: `console`, `agents`, `mef`, `registry`.
     pub listeners: BTreeMap<String, SocketAddr>,
     console: Arc<Console>,
     stop: CancellationToken,
@@ -118,6 +123,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         ("console", options.console),
         ("agents", options.agents),
         ("mef", options.mef),
+        ("registry", options.registry),
     ];
     let mut sockets = BTreeMap::new();
     for (name, address) in wanted {
@@ -143,6 +149,9 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let programs =
         programs.filter_map(|arch| Some((arch.to_owned(), agent_files::program(agent_files.as_deref(), arch)?)));
     engine.offer_agents(programs.collect());
+    if let Some(address) = listeners.get("registry") {
+        engine.serve_registry(address.port()).await.map_err(OpenError::from)?;
+    }
     let console = Arc::new(Console {
         engine: engine.clone(),
         local_agent: LocalAgent::new(&options.data, agents),
@@ -155,6 +164,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         let (admission, router) = match name {
             "console" => (Admission::Anybody, console::router(console.clone())),
             "agents" => (Admission::Nodes, fleet::router(engine.clone(), agent_files.clone())),
+            "registry" => (Admission::Anybody, registry::router(engine.clone())),
             _ => (
                 Admission::Clients(engine.client_trust()),
                 mef::router(engine.clone(), options.mef_options.clone()),

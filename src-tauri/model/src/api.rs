@@ -14,7 +14,7 @@ use crate::{
     feed::{Feed, WatchQuery},
     fit::Limits,
     group::Group,
-    image::Registry,
+    image::{LabImages, Registry},
     job::{Job, JobItem},
     join::{JoinToken, JoinTokenKind, NewJoinToken},
     node::{Node, NodeRow, NodeState},
@@ -194,6 +194,10 @@ endpoints! {
     GetRegistry: Get "/api/registry", VIEWER, (), (), () => Option<Registry>;
     SetRegistry: Put "/api/registry", ADMIN, (), (), RegistryBody => Registry;
     DeleteRegistry: Delete "/api/registry", ADMIN, (), (), () => ();
+    /// What the lab's own registry holds.
+    ListImages: Get "/api/images", VIEWER, (), (), () => LabImages;
+    /// Takes an image's name away; what nobody names any more goes from the disk.
+    DeleteImage: Delete "/api/images", OPERATOR, (), ImageQuery, () => ();
     GetSettings: Get "/api/settings", VIEWER, (), (), () => Settings;
     UpdateSettings: Put "/api/settings", ADMIN, (), (), Settings => Settings;
     /// Writes a backup of database, packages and key into the data folder.
@@ -205,6 +209,9 @@ pub const PACKAGES_PATH: &str = "/api/packages";
 /// Packages of the agent: `PUT` with a package as body answers [`Software`], administrators; `GET {path}/{hash}/file`
 /// answers the signed package, operators.
 pub const SOFTWARE_PATH: &str = "/api/software";
+/// Archives of images, as `docker save` writes them: `PUT` with the archive as body answers the names that they have
+/// here, a list of `repository:tag`. Operators.
+pub const IMAGES_PATH: &str = "/api/images";
 /// A report, `GET` with [`ReportQuery`]; answers the file itself. Viewers.
 pub const REPORT_PATH: &str = "/api/report";
 /// What a job has made, `GET {path}/{id}/file`; answers the file itself. Operators.
@@ -233,7 +240,12 @@ pub const SOFTWARE_UPLOAD: Uploaded = Uploaded {
     max: crate::software::PACKAGE_BYTES_MAX,
     accept: ".gz,.tgz",
 };
-pub const UPLOADS: [Uploaded; 2] = [PACKAGE_UPLOAD, SOFTWARE_UPLOAD];
+pub const IMAGES_UPLOAD: Uploaded = Uploaded {
+    path: IMAGES_PATH,
+    max: crate::image::ARCHIVE_BYTES_MAX,
+    accept: ".tar,.gz,.tgz",
+};
+pub const UPLOADS: [Uploaded; 3] = [PACKAGE_UPLOAD, SOFTWARE_UPLOAD, IMAGES_UPLOAD];
 /// Largest process package, in bytes.
 pub const PACKAGE_MAX: u64 = 512 * 1024 * 1024;
 /// Longest list page.
@@ -559,6 +571,12 @@ pub struct SoftwareBody {
     pub source: Source,
     /// Run it as soon as it is there.
     pub run: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ImageQuery {
+    pub repository: String,
+    pub tag: String,
 }
 
 /// Certificates or revocation lists, as PEM.

@@ -76,6 +76,63 @@ pub fn registry_of(image: &str) -> Option<&str> {
     (first.contains(['.', ':']) || first == "localhost").then_some(first)
 }
 
+/// An image that the lab's own registry holds, under one of its names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabImage {
+    pub repository: String,
+    pub tag: String,
+    /// `sha256:` and the hash of the manifest.
+    pub digest: String,
+    /// Of the manifest and all that it names, as they are kept.
+    pub bytes: u64,
+    /// `linux/arm64` and the like.
+    pub platforms: Vec<String>,
+    pub pushed_at: Time,
+    pub pushed_by: String,
+}
+
+/// The lab's own registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabImages {
+    /// Where nodes and container tools reach it (`host:port`), likeliest first; empty where it does not listen.
+    pub addresses: Vec<String>,
+    pub images: Vec<LabImage>,
+    /// What all of them take on the disk; what two share counts once.
+    pub bytes: u64,
+}
+
+/// Largest archive of images that can be uploaded, and largest blob, in bytes.
+pub const ARCHIVE_BYTES_MAX: u64 = 32 * 1024 * 1024 * 1024;
+/// Largest manifest, in bytes.
+pub const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const REPOSITORY_MAX: usize = 255;
+
+/// The name of a repository, as the OCI distribution specification has it.
+pub fn is_repository(name: &str) -> bool {
+    name.len() <= REPOSITORY_MAX && name.split('/').all(is_path_component)
+}
+
+/// Lower-case words, with `.`, `_`, `__` or hyphens between them.
+fn is_path_component(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if !text.starts_with(is_word) || !text.ends_with(is_word) {
+        return false;
+    }
+    let between = text.split(is_word).filter(|between| !between.is_empty());
+    let mut between = between.map(|between| [".", "_", "__"].contains(&between) || between.chars().all(|c| c == '-'));
+    between.all(|good| good)
+}
+
+pub fn is_tag(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.len() <= 128 && text.starts_with(is_word) && text.chars().all(|c| is_word(c) || ".-".contains(c))
+}
+
+/// `sha256:` and 64 hexadecimal digits in lower case.
+pub fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:").is_some_and(crate::app::is_package_hash)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +157,35 @@ mod tests {
         ] {
             assert!(check_address(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_in_the_registry() {
+        for good in ["a", "lab/detector", "a.b/c_d/e__f/g--h/0", "x-1"] {
+            assert!(is_repository(good), "{good}");
+        }
+        for bad in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "A",
+            "a..b",
+            "a___b",
+            "-a",
+            "a-",
+            "a/../b",
+            "a b",
+            "a:b",
+            "a._b",
+            &"a".repeat(256),
+        ] {
+            assert!(!is_repository(bad), "{bad}");
+        }
+        assert!(is_tag("1.0-rc_1") && is_tag("_x") && is_tag(&"a".repeat(128)));
+        assert!(!is_tag("") && !is_tag(".a") && !is_tag("-a") && !is_tag("a/b") && !is_tag(&"a".repeat(129)));
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        assert!(is_digest(&digest) && !is_digest(&digest.to_uppercase()) && !is_digest("sha256:../x"));
     }
 
     #[test]

@@ -163,6 +163,9 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "group.delete" => ("删除分组", "Group deleted"),
         "group.remove" => ("移出分组", "Removed from a group"),
         "group.update" => ("修改分组", "Group changed"),
+        "image.add" => ("导入镜像", "Images added"),
+        "image.delete" => ("删除镜像", "Image deleted"),
+        "image.push" => ("推送镜像", "Image pushed"),
         "job.create" => ("开始作业", "Job begun"),
         "job.download" => ("下载作业结果", "Job's file downloaded"),
         "job.end" => ("作业结束", "Job ended"),
@@ -441,6 +444,11 @@ pub fn noun(key: &str, lang: Lang) -> &str {
         "token" => ("令牌", "token"),
         "package" => ("程序包", "package"),
         "software" => ("软件包", "software package"),
+        "blob" => ("镜像数据", "blob"),
+        "manifest" => ("镜像", "image"),
+        "manifest-blob" => ("镜像所引用的数据", "part of the image"),
+        "repository" => ("镜像仓库名", "repository"),
+        "upload" => ("上传", "upload"),
         "authority" => ("外部 CA", "outside CA"),
         "job" => ("作业", "job"),
         "registry" => ("镜像仓库", "image registry"),
@@ -637,6 +645,35 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
             "the server cannot be reached or trusted; check address, network and CA",
         ),
         "own-address" => ("地址是节点自己", "the address is the node's own"),
+        "image-repository" => (
+            "须为小写字母、数字及 . _ - /，如 lab/detector",
+            "must be lower-case letters, digits and . _ - /, as lab/detector",
+        ),
+        "image-tag" => (
+            "标签须为 1 至 128 个字母、数字或 . _ -",
+            "must have 1 to 128 letters, digits or . _ -",
+        ),
+        "image-digest" => ("须为 sha256 摘要", "must be a digest by sha256"),
+        "image-manifest" => (
+            "不是 OCI 或 Docker v2 的镜像清单",
+            "is not an image's manifest of OCI or of Docker's second version",
+        ),
+        "image-archive" => (
+            "不是 docker save 或 podman save 生成的归档",
+            "is not an archive as docker save or podman save write it",
+        ),
+        "image-unnamed" => (
+            "归档中有镜像没有可用的名称和标签；请以 名称:标签 保存",
+            "holds an image without a name and tag that can be kept; save it as name:tag",
+        ),
+        "image-in-list" => (
+            "它属于一个多架构镜像，请删除后者",
+            "an image for several architectures holds it; delete that one",
+        ),
+        "upload-offset" => (
+            "续传位置不符，已收到 {offset} 字节",
+            "the piece does not follow: {offset} bytes have arrived",
+        ),
         "joined-already" => ("本机已加入", "this machine is joined already"),
         "no-agent" => (
             "没有适用于该架构的代理程序",

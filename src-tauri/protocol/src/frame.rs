@@ -119,6 +119,24 @@ pub struct Outside {
     pub registry: Option<RegistryAccount>,
     /// The authority of the image registry.
     pub images: Option<Trusted>,
+    /// The lab's own registry.
+    pub lab: Option<LabRegistry>,
+}
+
+/// The lab's own image registry, with this node's account for it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabRegistry {
+    /// `host:port`, each as an image may name it.
+    pub addresses: Vec<String>,
+    pub account: String,
+    pub password: String,
+    pub ca_pem: String,
+}
+
+impl fmt::Debug for LabRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LabRegistry({} at {:?})", self.account, self.addresses)
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

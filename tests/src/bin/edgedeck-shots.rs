@@ -1,5 +1,5 @@
-//! `edgedeck-shots [FOLDER]`: a picture of every screen, light and dark, Chinese and English, with an empty lab, with a
-//! few nodes and with many.
+//! `edgedeck-shots [FOLDER [SCREEN…]]`: a picture of every screen, or of some, light and dark, Chinese and English, with an
+//! empty lab, with a few nodes and with many.
 
 use anyhow::{Context, Result};
 use edgedeck_model::{
@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-const SCREENS: [&str; 20] = [
+const SCREENS: [&str; 21] = [
     "",
     "nodes",
     "nodes?face=table",
@@ -38,12 +38,13 @@ const SCREENS: [&str; 20] = [
     "certificates",
     "images",
     "jobs",
+    "software",
     "audit",
     "settings",
     "status",
 ];
 
-async fn shoot(engine: &Edgedeckd, folder: &Path, size: (u32, u32), details: &[(String, String)]) -> Result<()> {
+async fn shoot(engine: &Edgedeckd, folder: &Path, size: (u32, u32), wanted: &[(String, String)]) -> Result<()> {
     let address = engine.listeners.get("console").context("a console")?;
     for (lang, tag) in [("zh", "zh-CN"), ("en", "en-US")] {
         let web = Web::chromium(&format!("https://{address}/"), size, tag).await?;
@@ -56,15 +57,12 @@ async fn shoot(engine: &Edgedeckd, folder: &Path, size: (u32, u32), details: &[(
                 "localStorage.setItem('edgedeck.theme', '{theme}'); localStorage.setItem('edgedeck.lang', '{lang}')"
             );
             web.client.execute(&script, Vec::new()).await?;
-            let screens = SCREENS
-                .iter()
-                .map(|path| ((*path).to_owned(), path.replace(['/', '?', '='], "-")));
-            for (path, name) in screens.chain(details.iter().cloned()) {
+            for (path, name) in wanted {
                 web.client.goto(&format!("https://{address}/{path}")).await?;
                 web.find("main h1").await?;
                 // What the feed brings, and what moves into place, has come by now.
                 tokio::time::sleep(Duration::from_millis(900)).await;
-                let name = if name.is_empty() { "overview" } else { &name };
+                let name = if name.is_empty() { "overview" } else { name };
                 web.picture(&folder.join(format!("{name}-{theme}-{lang}.png"))).await?;
             }
         }
@@ -149,6 +147,7 @@ async fn main() -> Result<()> {
     let folder = std::env::args()
         .nth(1)
         .map_or_else(|| target.join("shots"), PathBuf::from);
+    let some: Vec<String> = std::env::args().skip(2).collect();
     let sizes = std::env::var("EDGEDECK_SHOT_NODES").unwrap_or_else(|_| "0,3,2000".to_owned());
     for nodes in sizes.split(',') {
         let nodes: u32 = nodes
@@ -166,10 +165,14 @@ async fn main() -> Result<()> {
             .as_ref()
             .map(|(_, details)| details.clone())
             .unwrap_or_default();
+        let screens = SCREENS.map(|path| (path.to_owned(), path.replace(['/', '?', '='], "-")));
+        let all = screens.into_iter().chain(details);
+        let is_wanted = |(path, name): &(String, String)| some.is_empty() || some.contains(path) || some.contains(name);
+        let wanted: Vec<_> = all.filter(is_wanted).collect();
         let large = (nodes >= 1_000).then_some((1920, 1080));
         for (width, height) in [(1280, 800)].into_iter().chain(large) {
             let folder = folder.join(format!("{nodes}-{width}"));
-            shoot(&engine, &folder, (width, height), &details).await?;
+            shoot(&engine, &folder, (width, height), &wanted).await?;
         }
     }
     println!("{}", folder.display());

@@ -45,6 +45,7 @@ texts! {
     FROM: "来源", "From";
     OWN: "随引擎提供", "This engine";
     ADDED: "上传", "Uploaded";
+    DOWNLOAD: "下载", "Download";
     SAVE: "下载已签名的软件包", "Download the signed package";
     SAVED: "已保存到 {path}", "Saved to {path}";
     ADD: "添加代理软件包（.tar.gz），由本实验室签名", "Add a package of the agent (.tar.gz); this lab signs it";
@@ -120,7 +121,7 @@ pub fn SoftwarePage() -> impl IntoView {
     ];
     if may(Role::Operator) {
         columns.push(
-            Column::new("save", SAVE, 90, |_: &Arc<Software>| String::new())
+            Column::new("save", DOWNLOAD, 105, |_: &Arc<Software>| String::new())
                 .view(move |software: &Arc<Software>| {
                     let software = software.clone();
                     view! {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use tempfile::NamedTempFile;
@@ -40,7 +40,7 @@ impl JobUpload {
             return Err(Problem::new(Code::TooLarge).with("max", LOGS_BYTES_MAX));
         }
         if before / LOOK_EVERY != self.bytes / LOOK_EVERY {
-            check_space(&self.engine)?;
+            check_space(self.engine.data())?;
         }
         self.hash.update(chunk);
         match &mut self.file {
@@ -80,8 +80,8 @@ impl Drop for JobUpload {
     }
 }
 
-fn check_space(engine: &Engine) -> std::result::Result<(), Problem> {
-    let space = nix::sys::statvfs::statvfs(engine.data()).map_err(|error| disk(error.into()))?;
+pub fn check_space(data: &Path) -> std::result::Result<(), Problem> {
+    let space = nix::sys::statvfs::statvfs(data).map_err(|error| disk(error.into()))?;
     if space.blocks_available() * space.fragment_size() < DISK_LEFT {
         return Err(disk(io::ErrorKind::StorageFull.into()));
     }
@@ -112,7 +112,7 @@ impl Engine {
         }
         let folder = self.job_folder(job);
         fs::create_dir_all(&folder).map_err(disk)?;
-        check_space(self)?;
+        check_space(self.data())?;
         let file = NamedTempFile::new_in(&folder).map_err(disk)?;
         let key = (job, node);
         let mut sent = self.jobs.sent.lock();

@@ -165,6 +165,11 @@ fn administration(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         ImportRevocations(call) {
             call.console.engine.import_revocations(&call.caller.actor(), call.args.id, call.body.pem).await
         };
+        ListImages(call) Ok(call.console.engine.list_images()?);
+        DeleteImage(call) {
+            let api::ImageQuery { repository, tag } = call.query;
+            call.console.engine.delete_image(&call.caller.actor(), &repository, &tag).await
+        };
         GetRegistry(call) Ok(call.console.engine.registry()?);
         SetRegistry(call) {
             let api::RegistryBody { address, account, password } = call.body;

@@ -14,8 +14,8 @@ use edgedeck_engine::PackageUpload;
 use edgedeck_model::{
     Problem,
     api::{
-        BODY_MAX, Endpoint, JOBS_PATH, PACKAGE_MAX, PACKAGES_PATH, Package, REPORT_PATH, ReportFormat, ReportQuery,
-        SOFTWARE_PATH, SignIn, SignInBody, SignOut,
+        BODY_MAX, Endpoint, IMAGES_PATH, IMAGES_UPLOAD, JOBS_PATH, PACKAGE_MAX, PACKAGES_PATH, Package, REPORT_PATH,
+        ReportFormat, ReportQuery, SOFTWARE_PATH, SOFTWARE_UPLOAD, SignIn, SignInBody, SignOut,
     },
     software,
     user::Role,
@@ -37,6 +37,7 @@ pub fn routes(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         .route(REPORT_PATH, get(report_file))
         .route(&format!("{JOBS_PATH}/{{id}}/file"), get(job_archive))
         .route(&format!("{SOFTWARE_PATH}/{{hash}}/file"), get(software_file))
+        .route(IMAGES_PATH, put(add_images).layer(DefaultBodyLimit::disable()))
         .route(SOFTWARE_PATH, put(add_software).layer(DefaultBodyLimit::disable()))
 }
 
@@ -95,15 +96,30 @@ async fn sign_out(State(console): State<Arc<Console>>, request: Request) -> Resp
     answer(outcome.await)
 }
 
-/// Takes a body to disk as it comes.
-async fn receive(console: &Console, body: Body) -> Result<PackageUpload, Problem> {
-    let mut upload = console.engine.upload_package()?;
+/// Takes a body of at most this size to disk as it comes.
+async fn receive(console: &Console, body: Body, max: u64) -> Result<PackageUpload, Problem> {
+    let mut upload = console.engine.upload(max)?;
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
         // Whatever has arrived of a broken upload is dropped with its temporary file.
         upload.write(&chunk.map_err(|error| malformed(error.to_string()))?)?;
     }
     Ok(upload)
+}
+
+/// Takes an archive of images into the lab's registry.
+async fn add_images(State(console): State<Arc<Console>>, request: Request) -> Response {
+    let outcome = async {
+        let (parts, body) = request.into_parts();
+        let caller = Caller::of(&console.engine, &parts, true).await?;
+        caller
+            .require(&console.engine, Some(Role::Operator), "image.add")
+            .await?;
+        let upload = receive(&console, body, IMAGES_UPLOAD.max).await?;
+        let added = console.engine.add_images(&caller.actor(), upload).await?;
+        Ok(json(StatusCode::OK, &added))
+    };
+    answer(outcome.await)
 }
 
 /// Takes a package of the agent, which the lab signs.
@@ -114,7 +130,7 @@ async fn add_software(State(console): State<Arc<Console>>, request: Request) -> 
         caller
             .require(&console.engine, Some(Role::Admin), "software.add")
             .await?;
-        let upload = receive(&console, body).await?;
+        let upload = receive(&console, body, SOFTWARE_UPLOAD.max).await?;
         let software = console.engine.add_software(&caller.actor(), upload).await?;
         Ok(json(StatusCode::OK, &software))
     };
@@ -145,7 +161,7 @@ async fn upload(State(console): State<Arc<Console>>, request: Request) -> Respon
         caller
             .require(&console.engine, Some(Role::Operator), "package.upload")
             .await?;
-        let upload = receive(&console, body).await?;
+        let upload = receive(&console, body, PACKAGE_MAX).await?;
         let package: Package = console.engine.keep_package(&caller.actor(), upload).await?;
         Ok(json(StatusCode::OK, &package))
     };

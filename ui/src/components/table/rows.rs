@@ -3,6 +3,7 @@
 
 use crate::i18n::Text;
 use leptos::prelude::*;
+use std::hash::{Hash, Hasher};
 use std::{any::Any, cmp::Ordering, collections::HashSet, marker::PhantomData, sync::Arc};
 use uuid::Uuid;
 
@@ -37,6 +38,15 @@ impl Row for Arc<edgedeck_model::software::Software> {
     fn id(&self) -> Uuid {
         let begin = self.sha256.get(..32).and_then(|begin| Uuid::parse_str(begin).ok());
         begin.unwrap_or_default()
+    }
+}
+
+/// By its name: a digest may have several.
+impl Row for Arc<edgedeck_model::image::LabImage> {
+    fn id(&self) -> Uuid {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (&self.repository, &self.tag).hash(&mut hasher);
+        Uuid::from_u64_pair(hasher.finish(), 1)
     }
 }
 

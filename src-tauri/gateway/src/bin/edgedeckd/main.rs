@@ -95,6 +95,9 @@ struct Serve {
     /// Where MEF Center's API is served · MEF 接口地址
     #[arg(long, default_value = "0.0.0.0:30035")]
     mef: SocketAddr,
+    /// Where the image registry is served · 镜像仓库地址
+    #[arg(long, default_value = "0.0.0.0:5443")]
+    registry: SocketAddr,
     /// Folder of the agent programs · 代理程序目录
     #[arg(long, env = "EDGEDECK_AGENTS")]
     agent_files: Option<PathBuf>,
@@ -150,6 +153,7 @@ async fn serve(options: Serve) -> Result<()> {
         console: Some(options.console),
         agents: Some(options.agents),
         mef: Some(options.mef),
+        registry: Some(options.registry),
         ..Options::new(options.data.data)
     })
     .await?;

@@ -1,0 +1,94 @@
+//! What nobody names any more: manifests without a name, blobs without a manifest, uploads that never ended.
+
+use crate::{Engine, error::Result};
+use edgedeck_model::time::{DAY, HOUR};
+use rusqlite::params;
+use std::fs;
+
+/// How long a blob without a manifest is kept: its push may not have ended.
+const BLOB_KEPT: i64 = HOUR;
+/// How long a manifest without a name is kept.
+const UNNAMED_KEPT: i64 = DAY;
+/// How long an upload may stand still.
+const UPLOAD_KEPT: i64 = DAY;
+/// Manifests in one go: a transaction must not hold up others.
+const AT_ONCE: u32 = 500;
+
+impl Engine {
+    /// Removes from database and disk what nobody names.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) async fn collect_garbage(&self) -> Result<()> {
+        let _files = self.lab_store.files.lock().await;
+        let collected = self.store.write(|tx| {
+            let before = |kept: i64| tx.now().plus(-kept).0;
+            let (blobs_before, unnamed_before, uploads_before) =
+                (before(BLOB_KEPT), before(UNNAMED_KEPT), before(UPLOAD_KEPT));
+            loop {
+                // A list of images goes before those that it names. What a version pins by its digest stays.
+                let sql = "SELECT m.repository, m.digest FROM registry_manifest m WHERE m.pushed_at < ?1 \
+                           AND NOT EXISTS (SELECT 1 FROM registry_tag t WHERE t.repository = m.repository AND t.digest = m.digest) \
+                           AND NOT EXISTS (SELECT 1 FROM registry_part p WHERE p.repository = m.repository AND p.digest = m.digest) \
+                           AND NOT EXISTS (SELECT 1 FROM version v WHERE instr(v.doc, m.digest) > 0) LIMIT ?2";
+                let unnamed: Vec<(String, String)> = {
+                    let mut statement = tx.prepare_cached(sql)?;
+                    let rows = statement.query_map(params![unnamed_before, AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                    rows.collect::<rusqlite::Result<_>>()?
+                };
+                if unnamed.is_empty() {
+                    break;
+                }
+                for (repository, digest) in unnamed {
+                    tx.drop_manifest(&repository, &digest)?;
+                }
+            }
+            let sql = "SELECT digest FROM registry_blob WHERE used_at < ?1 \
+                       AND NOT EXISTS (SELECT 1 FROM registry_part p WHERE p.digest = registry_blob.digest)";
+            let blobs: Vec<String> = {
+                let mut statement = tx.prepare_cached(sql)?;
+                let rows = statement.query_map([blobs_before], |row| row.get(0))?;
+                rows.collect::<rusqlite::Result<_>>()?
+            };
+            for digest in &blobs {
+                tx.prepare_cached("DELETE FROM registry_link WHERE digest = ?1")?.execute([digest])?;
+                tx.prepare_cached("DELETE FROM registry_blob WHERE digest = ?1")?.execute([digest])?;
+            }
+            tx.execute("DELETE FROM registry_upload WHERE used_at < ?1", [uploads_before])?;
+            let uploads: Vec<String> = {
+                let mut statement = tx.prepare_cached("SELECT id FROM registry_upload")?;
+                let rows = statement.query_map([], |row| row.get(0))?;
+                rows.collect::<rusqlite::Result<_>>()?
+            };
+            Ok((blobs, uploads))
+        });
+        let (blobs, uploads) = collected.await?;
+        for digest in blobs {
+            remove(&self.blob_file(&digest));
+        }
+        let Ok(files) = fs::read_dir(self.registry_folder().join("uploads")) else {
+            return Ok(());
+        };
+        for file in files.flatten() {
+            let name = file.file_name();
+            let is_open = self.lab_store.writing.lock().contains(name.to_string_lossy().as_ref());
+            if !is_open && !uploads.iter().any(|id| name == id.as_str()) && is_old(&file) {
+                remove(&file.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An upload that is just beginning has its file before its row.
+fn is_old(file: &fs::DirEntry) -> bool {
+    let changed = file.metadata().and_then(|facts| facts.modified()).ok();
+    let age = changed.and_then(|changed| changed.elapsed().ok());
+    age.is_some_and(|age| age.as_millis() > HOUR as u128)
+}
+
+fn remove(path: &std::path::Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(%error, path = %path.display(), "removing what no image names");
+    }
+}
