@@ -408,6 +408,41 @@ async fn nodes_run_what_docker_has_pushed_and_what_an_archive_has_brought() -> R
         "{listed:?}"
     );
 
+    // Podman, which keeps images in a folder of its own.
+    let store = tempfile::tempdir()?;
+    let trusted = store.path().join("certificates");
+    fs::create_dir_all(&trusted)?;
+    fs::copy(&shown, trusted.join("ca.crt"))?;
+    let podman = |words: &[&str]| -> Result<String> {
+        let mut command = host.docker.inside("podman");
+        command
+            .arg("--root")
+            .arg(store.path().join("root"))
+            .arg("--runroot")
+            .arg(store.path().join("run"));
+        let output = command.args(["--storage-driver", "vfs"]).args(words).output()?;
+        ensure!(
+            output.status.success(),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let by_podman = format!("{registry}/lab/podman:1");
+    let (trust, account) = (
+        format!("--cert-dir={}", trusted.display()),
+        format!("--creds=pusher:{PASSWORD}"),
+    );
+    podman(&["pull", &trust, &account, &pushed])?;
+    podman(&["push", &trust, &account, &pushed, &by_podman])?;
+    podman(&["rmi", "--all", "--force"])?;
+    podman(&["pull", &trust, &account, &by_podman])?;
+    let query = ImageQuery {
+        repository: "lab/podman".to_owned(),
+        tag: "1".to_owned(),
+    };
+    console.call::<api::DeleteImage>((), query, ()).await?;
+
     // A node that has none of them pulls them with its own account.
     client(&["logout", &registry])?;
     client(&["rmi", &pushed, &twice, "detector/vision:2.0"])?;

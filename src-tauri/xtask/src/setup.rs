@@ -58,7 +58,7 @@ const RUN: [&str; 7] = [
 const REGISTRY: &str = "docker-registry";
 
 /// To drive the window and a browser, to run containers, to cut networks, and to look into reports.
-const TEST: [&str; 18] = [
+const TEST: [&str; 19] = [
     "busybox-static",
     "chromium",
     "chromium-driver",
@@ -72,6 +72,7 @@ const TEST: [&str; 18] = [
     "iproute2",
     "iptables",
     "openssl",
+    "podman",
     "poppler-utils",
     "procps",
     "strace",
