@@ -56,7 +56,7 @@ async fn upgrade(console: &Console, node: NodeId, version: &str) -> Result<Job> 
         source,
         run: true,
     };
-    Ok(console.call::<api::ChangeSoftware>((), (), body).await?)
+    console.call::<api::ChangeSoftware>((), (), body).await
 }
 
 /// The job's only item once the job is over.

@@ -9,12 +9,15 @@ use nix::{
     fcntl::{Flock, FlockArg},
     unistd::geteuid,
 };
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Largest file of the agent's own that is read whole, in bytes.
@@ -56,6 +59,8 @@ pub struct State {
 #[derive(Clone, Debug)]
 pub struct Home {
     path: PathBuf,
+    /// Files that were found damaged and have not been written anew.
+    damaged: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Held by the agent that runs out of a folder; ends with it.
@@ -65,7 +70,10 @@ pub struct HomeLock {
 
 impl Home {
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            damaged: Arc::default(),
+        }
     }
 
     /// `/var/lib/edgedeck-agent` for root, else below the user's data folder.
@@ -84,6 +92,11 @@ impl Home {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A file that was found damaged and has not been written anew.
+    pub fn damaged(&self) -> Option<String> {
+        self.damaged.lock().first().cloned()
     }
 
     pub fn packages(&self) -> PathBuf {
@@ -188,12 +201,13 @@ impl Home {
     /// [`HomeError::Damaged`] when it cannot be understood.
     pub fn load<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, HomeError> {
         match self.read(name) {
-            Ok((path, bytes)) => edgedeck_protocol::decode(&bytes)
-                .map(Some)
-                .map_err(|error| HomeError::Damaged {
+            Ok((path, bytes)) => edgedeck_protocol::decode(&bytes).map(Some).map_err(|error| {
+                self.damaged.lock().insert(name.to_owned());
+                HomeError::Damaged {
                     path,
                     detail: crate::chain(&error),
-                }),
+                }
+            }),
             Err(HomeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -239,7 +253,9 @@ impl Home {
             doing: "writing",
             path,
             source,
-        })
+        })?;
+        self.damaged.lock().remove(name);
+        Ok(())
     }
 
     /// Takes the folder for this process.

@@ -21,9 +21,10 @@ use crate::{
     switch,
     workloads::Workloads,
 };
-use edgedeck_model::{Code, Problem, time::HOUR};
+use edgedeck_model::{Code, Problem, node::Facts, time::HOUR};
 use edgedeck_protocol::{Answer, FromAgent, HEARTBEAT, Hello, Outside, Task, ToAgent, VERSIONS, Welcome};
 use futures::future::BoxFuture;
+use nix::sys::statvfs::statvfs;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -37,6 +38,8 @@ const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Requests of the engine that are worked on at a time.
 const TASKS: usize = 32;
+/// Free bytes of the disk with the agent's folder, below which it is almost full; on small disks it is less.
+const SPACE_LEAST: u64 = 256 * 1024 * 1024;
 /// Samples that are sent before anything else has its turn.
 const SAMPLES_AT_ONCE: usize = 32;
 /// How long removing every workload may take when the node is taken out of the lab.
@@ -186,6 +189,10 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
             since: crate::now(),
             ..Status::default()
         },
+        own: Own {
+            damaged: options.home.damaged(),
+            ..Own::default()
+        },
         renewal_asked: None,
     };
     tokio::pin!(stop);
@@ -210,7 +217,22 @@ struct Agent {
     /// Until it was told that this version is well.
     on_trial: bool,
     status: Status,
+    own: Own,
     renewal_asked: Option<std::time::Instant>,
+}
+
+/// What the agent tells of itself among the node's facts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Own {
+    waiting: Option<String>,
+    damaged: Option<String>,
+    space_low: bool,
+}
+
+/// Whether a disk is almost full; one that was stays so until there is somewhat more space.
+fn is_low(total: u64, free: u64, was_low: bool) -> bool {
+    let least = (total / 20).min(SPACE_LEAST);
+    free < if was_low { least + least / 4 } else { least }
 }
 
 /// Why a link ended.
@@ -348,10 +370,7 @@ impl Agent {
                     Ok(()) => {
                         let read = facts.borrow_and_update().clone();
                         match read {
-                            Some(mut read) => {
-                                read.agent_waiting = self.software.waiting();
-                                send(&mut link, FromAgent::Facts(Box::new(read))).await
-                            }
+                            Some(read) => self.send_facts(&mut link, read).await,
                             None => Ok(()),
                         }
                     }
@@ -377,7 +396,12 @@ impl Agent {
                         None => Ok(()),
                     }
                 }
-                _ = beat.tick() => self.beat(&mut link).await,
+                _ = beat.tick() => {
+                    if self.own != self.present_own() {
+                        facts.mark_changed();
+                    }
+                    self.beat(&mut link).await
+                }
                 () = sampled.notified() => Ok(()),
                 () = std::future::ready(()), if more => Ok(()),
             };
@@ -422,6 +446,39 @@ impl Agent {
                 tracing::error!("{}", crate::chain(&error));
             }
         }
+    }
+
+    /// What is so now.
+    fn present_own(&self) -> Own {
+        let disk = statvfs(self.home.path()).ok();
+        Own {
+            waiting: self.software.waiting(),
+            damaged: self.home.damaged(),
+            // A disk that cannot be asked is no fuller than it was.
+            space_low: disk.map_or(self.own.space_low, |disk| {
+                let (total, free) = (
+                    disk.blocks() * disk.fragment_size(),
+                    disk.blocks_available() * disk.fragment_size(),
+                );
+                is_low(total, free, self.own.space_low)
+            }),
+        }
+    }
+
+    async fn send_facts(&mut self, link: &mut Link, mut facts: Facts) -> Result<(), LinkError> {
+        let present = self.present_own();
+        facts.agent_waiting.clone_from(&present.waiting);
+        facts.agent_space_low = present.space_low;
+        // Damage is told once even if it was mended since.
+        facts.agent_damaged = present.damaged.clone().or_else(|| self.own.damaged.take());
+        let told = facts.agent_damaged.clone();
+        send(link, FromAgent::Facts(Box::new(facts))).await?;
+        // Otherwise the next beat tells that it is mended.
+        self.own = Own {
+            damaged: told,
+            ..present
+        };
+        Ok(())
     }
 
     /// The link is up, and what runs on the node was reported: all that a version on trial has to show.
@@ -614,6 +671,15 @@ fn jittered(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_stays_full_until_there_is_space() {
+        let gib = 1 << 30;
+        assert!(is_low(100 * gib, 200 << 20, false) && !is_low(100 * gib, 300 << 20, false));
+        assert!(is_low(100 * gib, 300 << 20, true) && !is_low(100 * gib, 400 << 20, true));
+        // Of a small disk a twentieth.
+        assert!(!is_low(gib, 60 << 20, false) && is_low(gib, 40 << 20, false));
+    }
 
     #[test]
     fn jitter_stays_within_half_and_whole() {

@@ -264,7 +264,7 @@ impl Software {
             .map_err(Problem::internal)?;
         tell(10);
         let packed = match from {
-            SoftwareFrom::Engine { sha256 } => self.from_engine(&folder, &sha256).await?,
+            SoftwareFrom::Engine { sha256 } => self.fetch_from_engine(&folder, &sha256).await?,
             SoftwareFrom::Server {
                 url,
                 account,
@@ -318,7 +318,7 @@ impl Software {
         Ok(manifest.version)
     }
 
-    async fn from_engine(&self, folder: &Path, sha256: &str) -> Result<File, Problem> {
+    async fn fetch_from_engine(&self, folder: &Path, sha256: &str) -> Result<File, Problem> {
         let access = self.access.read().await.clone();
         let tls = access
             .trust

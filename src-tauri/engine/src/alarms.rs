@@ -6,11 +6,13 @@ use crate::{
     store::{Store, Tx, row},
 };
 use edgedeck_model::{
-    AlarmId, Lang, NodeId, Problem,
+    AlarmId, Lang, NodeId, Problem, Time,
     alarm::{Acknowledged, Alarm, AlarmKind},
     api::{AlarmQuery, Page},
+    certificate::Purpose,
     event::EventKind,
     node::Node,
+    npu::NpuHealth,
     telemetry::Live,
     text,
     time::DAY,
@@ -92,6 +94,54 @@ impl Tx<'_> {
             self.end(alarm)?;
         }
         Ok(())
+    }
+
+    /// Raises or clears an alarm, whichever holds.
+    pub fn judge(
+        &mut self,
+        kind: AlarmKind,
+        node: Option<NodeId>,
+        subject: &str,
+        holds: bool,
+        facts: &[(&str, &str)],
+    ) -> Result<()> {
+        if holds {
+            self.raise(kind, node, subject, facts)
+        } else {
+            self.clear(kind, node, subject)
+        }
+    }
+
+    /// Raises and clears what the facts of a managed node call for.
+    pub fn judge_facts(&mut self, node: &Node) -> Result<()> {
+        if !node.managed {
+            return Ok(());
+        }
+        let (id, facts, name) = (Some(node.id), &node.facts, ("node", node.name.as_str()));
+        let detail = facts.runtime_problem.as_deref().unwrap_or_default();
+        let is_down = facts.runtime_problem.is_some();
+        self.judge(AlarmKind::RuntimeDown, id, "", is_down, &[name, ("detail", detail)])?;
+        let unhealthy = facts.npus.iter().filter(|chip| chip.health >= NpuHealth::Alarm);
+        let chips = unhealthy
+            .map(|chip| chip.key().to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        self.judge(
+            AlarmKind::NpuUnhealthy,
+            id,
+            "",
+            !chips.is_empty(),
+            &[name, ("chip", &chips)],
+        )?;
+        self.judge(AlarmKind::AgentSpace, id, "", facts.agent_space_low, &[name])?;
+        let file = facts.agent_damaged.as_deref().unwrap_or_default();
+        self.judge(
+            AlarmKind::AgentDamaged,
+            id,
+            "",
+            !file.is_empty(),
+            &[name, ("file", file)],
+        )
     }
 
     fn end(&mut self, mut alarm: Alarm) -> Result<()> {
@@ -228,28 +278,53 @@ impl Engine {
     /// Raises an alarm for each certificate that ends soon, and clears those of the renewed.
     pub(crate) async fn judge_certificates(&self) -> Result<()> {
         let days = i64::from(self.settings().thresholds.certificate_days);
-        let server_ends = self.pki.server().ends;
+        let (server_ends, ca_ends) = (self.pki.server().ends, self.pki.ca_facts().ends);
+        let authorities = self.list_authorities()?;
         self.store
             .write(move |tx| {
                 let now = tx.now();
+                let left = |ends: Time| ends.since(now) / DAY;
                 for node in row::select::<Node>(tx, "WHERE managed = 1", [])? {
                     let Some(ends) = node.certificate_ends else { continue };
-                    let left = ends.since(now) / DAY;
                     // Its agent renews by itself at a third of the life; only what is later than that is worth a word.
-                    if left < days.min(25) {
-                        let facts = [("node", node.name.as_str()), ("days", &left.max(0).to_string())];
-                        tx.raise(AlarmKind::CertificateExpiring, Some(node.id), "", &facts)?;
-                    } else {
-                        tx.clear(AlarmKind::CertificateExpiring, Some(node.id), "")?;
+                    let (left, late) = (left(ends).max(0).to_string(), left(ends) < days.min(25));
+                    let facts = [("node", node.name.as_str()), ("days", left.as_str())];
+                    let kind = AlarmKind::CertificateExpiring;
+                    if late && node.state.is_connected() && active(tx, kind, Some(node.id), "")?.is_none() {
+                        tx.event(EventKind::CertificateNotRenewed, Some(node.id), &facts)?;
                     }
+                    tx.judge(kind, Some(node.id), "", late, &facts)?;
                 }
-                let left = server_ends.since(now) / DAY;
-                if left < days {
-                    let facts = [("node", "EdgeDeck"), ("days", &left.max(0).to_string())];
-                    tx.raise(AlarmKind::CertificateExpiring, None, "server", &facts)
-                } else {
-                    tx.clear(AlarmKind::CertificateExpiring, None, "server")
+                for (kind, ends, subject) in [
+                    (AlarmKind::CertificateExpiring, server_ends, "server"),
+                    (AlarmKind::CaExpiring, ca_ends, ""),
+                ] {
+                    let told = left(ends).max(0).to_string();
+                    tx.judge(
+                        kind,
+                        None,
+                        subject,
+                        left(ends) < days,
+                        &[("node", "EdgeDeck"), ("days", &told)],
+                    )?;
                 }
+                for purpose in Purpose::ALL {
+                    let authority = authorities.iter().find(|authority| authority.purpose == purpose);
+                    let first_end = authority.and_then(|authority| authority.chain.iter().map(|one| one.ends).min());
+                    let overdue = authority
+                        .and_then(|authority| authority.revocations.as_ref()?.next_update)
+                        .is_some_and(|next| next < now);
+                    let told = first_end.map_or(0, left).max(0).to_string();
+                    let facts = [
+                        ("purpose_zh", text::purpose(purpose, Lang::Zh)),
+                        ("purpose_en", text::purpose(purpose, Lang::En)),
+                        ("days", told.as_str()),
+                    ];
+                    let is_late = first_end.is_some_and(|ends| left(ends) < days);
+                    tx.judge(AlarmKind::AuthorityExpiring, None, purpose.key(), is_late, &facts)?;
+                    tx.judge(AlarmKind::RevocationsOverdue, None, purpose.key(), overdue, &facts[..2])?;
+                }
+                Ok(())
             })
             .await
     }

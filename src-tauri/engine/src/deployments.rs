@@ -13,8 +13,8 @@ use edgedeck_model::{
     api::{DeploymentDetail, Page, PageQuery, UpdateDeploymentBody},
     app::{Spec, Version},
     deployment::{
-        Deployment, InstanceState, NewDeployment, PartStatus, Placement, PlanNode, PlanRequest, RESTART_WINDOW, Target,
-        Wanted,
+        Deployment, InstanceState, NewDeployment, PartStatus, Placement, PlanNode, PlanRequest, RESTART_WINDOW, Reason,
+        Target, Wanted,
     },
     event::EventKind,
     fit::{self, Load, Misfit},
@@ -604,7 +604,9 @@ fn deployment_name(tx: &Tx<'_>, id: DeploymentId) -> Result<String> {
 fn remove(tx: &mut Tx<'_>, node: &Node, placement: &Placement) -> Result<()> {
     let name = deployment_name(tx, placement.deployment)?;
     tx.delete::<Placement>(placement.id.0)?;
-    tx.clear(AlarmKind::CrashLoop, Some(node.id), &placement.id.to_string())?;
+    for kind in [AlarmKind::CrashLoop, AlarmKind::ProbeFailed, AlarmKind::DeviceMissing] {
+        tx.clear(kind, Some(node.id), &placement.id.to_string())?;
+    }
     tx.event(
         EventKind::InstanceRemoved,
         Some(node.id),
@@ -656,6 +658,20 @@ fn update(tx: &mut Tx<'_>, node: &Node, placement: &mut Placement, instance: &In
         }
     }
     let subject = placement.id.to_string();
+    let unhealthy = placement.parts.iter().find(|part| part.unhealthy);
+    let missing = placement
+        .parts
+        .iter()
+        .find(|part| part.reason == Some(Reason::NoSuchDevice));
+    for (kind, part) in [(AlarmKind::ProbeFailed, unhealthy), (AlarmKind::DeviceMissing, missing)] {
+        let told = |read: fn(&PartStatus) -> &str| part.map(read).unwrap_or_default().to_owned();
+        let facts = facts(&[
+            ("part", told(|part| &part.name)),
+            ("detail", told(|part| part.detail.as_deref().unwrap_or_default())),
+        ]);
+        let facts: Vec<(&str, &str)> = facts.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        tx.judge(kind, Some(node.id), &subject, part.is_some(), &facts)?;
+    }
     match placement.parts.iter().max_by_key(|part| part.recent_restarts) {
         Some(part) if part.recent_restarts >= restarts => {
             let facts = facts(&[

@@ -208,6 +208,7 @@ impl Engine {
             node.description = body.description.unwrap_or(node.description);
             node.managed = true;
             tx.put(&mut node)?;
+            tx.judge_facts(&node)?;
             let mut outcomes = Vec::new();
             for group in body.groups {
                 let joined = tx.attempt(|tx| {

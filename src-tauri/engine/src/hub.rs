@@ -9,7 +9,7 @@ use crate::{
     store::{Store, Tx, row},
 };
 use edgedeck_model::{
-    Code, NodeId, PlacementId, Problem, Time,
+    Code, Lang, NodeId, PlacementId, Problem, Time,
     alarm::AlarmKind,
     api::{LogPage, LogQuery},
     deployment::Placement,
@@ -455,6 +455,9 @@ impl Session {
                 Ok(())
             }
             FromAgent::Answer { request, outcome } => {
+                if let Err(problem) = &outcome {
+                    engine.note_refusal(self.node, problem).await?;
+                }
                 let waiting = {
                     let mut nodes = engine.hub.nodes.lock();
                     let link = nodes.get_mut(&self.node).and_then(|presence| presence.link.as_mut());
@@ -565,11 +568,35 @@ impl Engine {
                     tx.event(EventKind::NodeRestarted, Some(node), &[("node", &row.name)])?;
                 }
                 row.facts = fixed;
-                change_state(tx, &mut row, state, trouble.as_deref().unwrap_or_default())
+                change_state(tx, &mut row, state, trouble.as_deref().unwrap_or_default())?;
+                tx.judge_facts(&row)
             })
             .await?;
         self.hub.set_state(node, state);
         Ok(())
+    }
+
+    /// Writes down that a node could not, or would not, do what it was asked.
+    async fn note_refusal(&self, node: NodeId, problem: &Problem) -> Result<()> {
+        let kind = match (problem.code, problem.fact("reason")) {
+            (Code::Invalid | Code::Malformed, _) => EventKind::RequestInvalid,
+            (Code::Forbidden | Code::NotBuilt, _) | (Code::Conflict, "software-own") => EventKind::RequestRefused,
+            _ => return Ok(()),
+        };
+        let words = |lang| name::tame(&problem.text(lang), 300);
+        let (zh, en) = (words(Lang::Zh), words(Lang::En));
+        self.store
+            .write(move |tx| {
+                let Some(row) = row::get::<Node>(tx, node.0)? else {
+                    return Ok(());
+                };
+                tx.event(
+                    kind,
+                    Some(node),
+                    &[("node", &row.name), ("text_zh", &zh), ("text_en", &en)],
+                )
+            })
+            .await
     }
 
     /// A node's agent begins to change its version, or has ended that.

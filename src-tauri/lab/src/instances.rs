@@ -188,6 +188,7 @@ impl Simulated {
             started_at: None,
             finished_at: None,
             next_start_at: None,
+            unhealthy: false,
         };
         if self.wanted != Wanted::Running {
             return (status, self.begun, None);

@@ -244,6 +244,8 @@ impl Profile {
             runtime: runtime_works.then_some(runtime),
             runtime_problem: (!runtime_works).then(|| "the container engine does not answer".to_owned()),
             agent_waiting: None,
+            agent_damaged: None,
+            agent_space_low: false,
             agent_version: edgedeck_agent::version().to_owned(),
             npu_tool_version: (kind.cards > 0).then(|| "23.0.3".to_owned()),
             npu_driver_version: (kind.cards > 0).then(|| "23.0.3".to_owned()),

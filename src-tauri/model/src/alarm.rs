@@ -31,23 +31,60 @@ pub enum AlarmKind {
     CertificateExpiring,
     /// The engine's own store cannot write, or its disk is nearly full.
     StoreTrouble,
+    /// The container engine is there, and does not answer.
+    RuntimeDown,
+    /// A container's own check says that it is not well.
+    ProbeFailed,
+    /// A workload cannot have the NPUs or devices that it asks for.
+    DeviceMissing,
+    /// The NPU tool says that a chip is not healthy.
+    NpuUnhealthy,
+    /// The agent's own folder has hardly any space left.
+    AgentSpace,
+    /// What the agent has kept was damaged.
+    AgentDamaged,
+    /// The certificate of an outside authority ends soon, or has ended.
+    AuthorityExpiring,
+    /// A revocation list should have been replaced by now.
+    RevocationsOverdue,
+    /// The lab's own CA ends soon.
+    CaExpiring,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 15] = [
         Self::NodeOffline,
         Self::CrashLoop,
         Self::DiskFull,
         Self::NpuHot,
         Self::CertificateExpiring,
         Self::StoreTrouble,
+        Self::RuntimeDown,
+        Self::ProbeFailed,
+        Self::DeviceMissing,
+        Self::NpuUnhealthy,
+        Self::AgentSpace,
+        Self::AgentDamaged,
+        Self::AuthorityExpiring,
+        Self::RevocationsOverdue,
+        Self::CaExpiring,
     ];
 
     pub fn severity(self) -> Severity {
         match self {
-            Self::StoreTrouble => Severity::Critical,
-            Self::NodeOffline | Self::CrashLoop | Self::NpuHot => Severity::Major,
-            Self::DiskFull | Self::CertificateExpiring => Severity::Minor,
+            Self::StoreTrouble | Self::RuntimeDown | Self::NpuUnhealthy => Severity::Critical,
+            Self::NodeOffline
+            | Self::CrashLoop
+            | Self::NpuHot
+            | Self::DeviceMissing
+            | Self::AgentDamaged
+            | Self::AuthorityExpiring => Severity::Major,
+            Self::DiskFull
+            | Self::CertificateExpiring
+            | Self::ProbeFailed
+            | Self::AgentSpace
+            | Self::RevocationsOverdue
+            | Self::CaExpiring => Severity::Minor,
         }
     }
 }

@@ -168,6 +168,9 @@ pub struct PartStatus {
     pub finished_at: Option<Time>,
     /// When the next start is due, while in back-off.
     pub next_start_at: Option<Time>,
+    /// It runs, and its own check says that it is not well.
+    #[serde(default)]
+    pub unhealthy: bool,
 }
 
 /// Why a part does not run.

@@ -20,6 +20,12 @@ pub enum EventKind {
     InstanceRemoved,
     AlarmRaised,
     AlarmCleared,
+    /// A node could not make sense of what the engine asked.
+    RequestInvalid,
+    /// A node does not do what the engine asked.
+    RequestRefused,
+    /// A node that is connected has not renewed its certificate in time.
+    CertificateNotRenewed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

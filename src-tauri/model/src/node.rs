@@ -85,6 +85,10 @@ pub struct Facts {
     pub agent_version: String,
     /// The version that the agent has downloaded and that waits to run.
     pub agent_waiting: Option<String>,
+    /// A file of the agent's own that was damaged when it started, until it is whole again.
+    pub agent_damaged: Option<String>,
+    /// The disk with the agent's folder is almost full.
+    pub agent_space_low: bool,
     pub npu_tool_version: Option<String>,
     pub npu_driver_version: Option<String>,
     /// Chips as last read; empty where there is no NPU tool.

@@ -3,6 +3,7 @@
 use crate::{
     Code, Problem,
     alarm::{Alarm, AlarmKind, Severity},
+    certificate::Purpose,
     deployment::{InstanceState, PartStatus, Reason},
     event::{Event, EventKind},
     fit::Misfit,
@@ -239,6 +240,18 @@ pub fn metric(metric: Metric, lang: Lang) -> &'static str {
     )
 }
 
+/// What an outside CA is for.
+pub fn purpose(purpose: Purpose, lang: Lang) -> &'static str {
+    pick(
+        lang,
+        match purpose {
+            Purpose::Clients => ("客户端", "API clients"),
+            Purpose::Software => ("软件仓库", "software"),
+            Purpose::Images => ("镜像仓库", "images"),
+        },
+    )
+}
+
 /// What kind of alarm, in two or three words.
 pub fn alarm_kind(kind: AlarmKind, lang: Lang) -> &'static str {
     pick(
@@ -250,6 +263,15 @@ pub fn alarm_kind(kind: AlarmKind, lang: Lang) -> &'static str {
             AlarmKind::NpuHot => ("NPU 过热", "NPU too hot"),
             AlarmKind::CertificateExpiring => ("证书即将到期", "Certificate expiring"),
             AlarmKind::StoreTrouble => ("数据库异常", "Database trouble"),
+            AlarmKind::RuntimeDown => ("容器引擎异常", "Container engine down"),
+            AlarmKind::ProbeFailed => ("健康检查失败", "Health check failed"),
+            AlarmKind::DeviceMissing => ("缺少设备", "Device missing"),
+            AlarmKind::NpuUnhealthy => ("NPU 不健康", "NPU unhealthy"),
+            AlarmKind::AgentSpace => ("代理空间不足", "Agent short of space"),
+            AlarmKind::AgentDamaged => ("代理数据损坏", "Agent's data damaged"),
+            AlarmKind::AuthorityExpiring => ("外部 CA 即将到期", "Outside CA expiring"),
+            AlarmKind::RevocationsOverdue => ("吊销列表过期", "Revocations overdue"),
+            AlarmKind::CaExpiring => ("实验室 CA 即将到期", "Lab CA expiring"),
         },
     )
 }
@@ -280,6 +302,39 @@ pub fn alarm(alarm: &Alarm, lang: Lang) -> String {
         AlarmKind::StoreTrouble => (
             "引擎的数据磁盘剩余 {mib} MiB，最近一分钟有 {failed} 次写入失败。",
             "The disk of the engine's data has {mib} MiB left; {failed} transactions failed in the last minute.",
+        ),
+        AlarmKind::RuntimeDown => (
+            "{node} 的容器引擎没有响应：{detail}",
+            "The container engine of {node} does not answer: {detail}",
+        ),
+        AlarmKind::ProbeFailed => (
+            "{node} 上的 {deployment} / {part} 的健康检查失败。",
+            "The health check of {deployment} / {part} on {node} fails.",
+        ),
+        AlarmKind::DeviceMissing => (
+            "{node} 上的 {deployment} / {part} 无法获得所需的 NPU 或设备：{detail}",
+            "{deployment} / {part} on {node} cannot have the NPUs or devices that it asks for: {detail}",
+        ),
+        AlarmKind::NpuUnhealthy => ("{node} 的 NPU {chip} 不健康。", "NPU {chip} of {node} is not healthy."),
+        AlarmKind::AgentSpace => (
+            "{node} 上代理目录所在的磁盘几乎已满，日志和程序包可能无法写入。",
+            "The disk that holds the agent's folder on {node} is almost full; logs and packages may not be written.",
+        ),
+        AlarmKind::AgentDamaged => (
+            "{node} 上代理保存的 {file} 已损坏，不再使用；所需内容会从引擎重新获取。",
+            "What the agent on {node} kept in {file} was damaged and is not used; it gets it from the engine again.",
+        ),
+        AlarmKind::AuthorityExpiring => (
+            "外部 CA“{purpose_zh}”的证书将在 {days} 天后到期。",
+            "A certificate of the outside CA for {purpose_en} ends in {days} days.",
+        ),
+        AlarmKind::RevocationsOverdue => (
+            "外部 CA“{purpose_zh}”的吊销列表已过期。",
+            "A revocation list of the outside CA for {purpose_en} should have been replaced by now.",
+        ),
+        AlarmKind::CaExpiring => (
+            "实验室的 CA 证书将在 {days} 天后到期。",
+            "The lab's own CA certificate ends in {days} days.",
         ),
     };
     fill(pick(lang, sentence), &alarm.facts)
@@ -314,6 +369,39 @@ pub fn alarm_advice(kind: AlarmKind, lang: Lang) -> &'static str {
                 "在数据目录所在的磁盘上腾出空间，或恢复写权限；引擎会自动继续。",
                 "Free space on the disk of the data folder, or make it writable; the engine goes on by itself.",
             ),
+            AlarmKind::RuntimeDown => (
+                "在设备上检查并重新启动 Docker 或 Podman（systemctl status docker）。",
+                "Look at Docker or Podman on the box (systemctl status docker) and start it again.",
+            ),
+            AlarmKind::ProbeFailed => (
+                "查看该实例的日志；必要时重新部署或回退版本。",
+                "Look at the instance's log; deploy it again, or an earlier version, if need be.",
+            ),
+            AlarmKind::DeviceMissing => (
+                "检查驱动与设备文件（/dev/davinci*），以及其他应用是否已占用；或减少申请的 NPU 数。",
+                "Check driver and device files (/dev/davinci*) and whether other apps use them; or ask for fewer NPUs.",
+            ),
+            AlarmKind::NpuUnhealthy => (
+                "运行 npu-smi info 查看错误码；必要时复位芯片或更换硬件。",
+                "Run npu-smi info and look at its error codes; reset the chip or replace the hardware if need be.",
+            ),
+            AlarmKind::AgentSpace => (
+                "在该磁盘上腾出空间，例如删除不用的镜像、日志和程序包。",
+                "Free space on that disk: delete images, logs and packages that are not needed.",
+            ),
+            AlarmKind::AgentDamaged => (
+                "检查该设备的磁盘；此告警会在内容重新获取后自动恢复。",
+                "Check the box's disk. The alarm clears once everything has come again.",
+            ),
+            AlarmKind::AuthorityExpiring => ("在“证书”中导入新的证书链。", "Import a new chain under Certificates."),
+            AlarmKind::RevocationsOverdue => (
+                "在“证书”中导入新的吊销列表；在此之前旧列表仍然有效。",
+                "Import new lists under Certificates; until then the old ones hold.",
+            ),
+            AlarmKind::CaExpiring => (
+                "请计划更换实验室的 CA，并让各节点重新加入。",
+                "Plan for a new CA of the lab, and for joining the nodes again.",
+            ),
         },
     )
 }
@@ -346,6 +434,18 @@ pub fn event(event: &Event, lang: Lang) -> String {
         ),
         EventKind::AlarmRaised => ("告警：{text_zh}", "Alarm: {text_en}"),
         EventKind::AlarmCleared => ("告警已恢复：{text_zh}", "Alarm cleared: {text_en}"),
+        EventKind::RequestInvalid => (
+            "节点 {node} 收到的请求参数有误：{text_zh}",
+            "Node {node} got a request with bad parameters: {text_en}",
+        ),
+        EventKind::RequestRefused => (
+            "节点 {node} 拒绝了请求：{text_zh}",
+            "Node {node} refused a request: {text_en}",
+        ),
+        EventKind::CertificateNotRenewed => (
+            "节点 {node} 没有按时更新证书，剩余 {days} 天。",
+            "Node {node} has not renewed its certificate in time; it ends in {days} days.",
+        ),
     };
     fill(pick(lang, sentence), &event.facts)
 }

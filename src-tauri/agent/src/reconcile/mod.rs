@@ -63,6 +63,8 @@ pub struct Seen {
     /// Tells one run from the next; empty before the first.
     pub run: String,
     pub state: SeenState,
+    /// It runs, and its own check says that it is not well.
+    pub unhealthy: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

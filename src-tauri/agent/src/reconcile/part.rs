@@ -305,6 +305,7 @@ impl Tracked {
             detail: invalid.or_else(|| memory.detail.clone().filter(|_| reason.is_some())),
             started_at: memory.started_at,
             finished_at: memory.finished_at,
+            unhealthy: state == InstanceState::Running && self.seen.as_ref().is_some_and(|seen| seen.unhealthy),
             next_start_at: memory.next_at.filter(|_| waits && reason != Some(Reason::NoRuntime)),
         }
     }

@@ -138,6 +138,7 @@ impl Node {
                     hash,
                     run,
                     state,
+                    unhealthy: false,
                 };
                 self.there.insert(key.clone(), seen);
             }
@@ -397,6 +398,7 @@ fn nothing_is_touched_before_it_is_known_what_is_wanted() {
         hash: "h".to_owned(),
         run: "r".to_owned(),
         state,
+        unhealthy: false,
     };
     node.there.insert(key, seen);
     node.settle();

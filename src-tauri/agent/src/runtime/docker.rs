@@ -10,7 +10,7 @@ use bollard::{
     API_DEFAULT_VERSION, Docker as Client,
     auth::DockerCredentials,
     errors::Error,
-    models::{ContainerInspectResponse, ContainerStateStatusEnum},
+    models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum},
     query_parameters::{
         CreateContainerOptions, CreateImageOptions, EventsOptions, ListContainersOptionsBuilder,
         RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
@@ -387,6 +387,7 @@ fn read(id: &str, labels: &HashMap<String, String>, found: &ContainerInspectResp
         hash: labels.get(LABEL_HASH)?.clone(),
         run: format!("{id} {}", state.started_at.as_deref().unwrap_or_default()),
         state: seen_state,
+        unhealthy: state.health.as_ref().and_then(|health| health.status) == Some(HealthStatusEnum::UNHEALTHY),
     })
 }
 

@@ -98,6 +98,7 @@ impl Processes {
             hash: made.hash,
             run,
             state,
+            unhealthy: false,
         })
     }
 

@@ -1,12 +1,25 @@
 //! Alarms and events.
 
-use super::lab::{MefLab, Order, number, until};
+use super::lab::{Collects, MefLab, Order, number, until};
 use crate::{
+    authority::Authority,
     case,
     contract::{Answer, Chapter},
 };
-use edgedeck_model::alarm::AlarmKind;
+use edgedeck_engine::Actor;
+use edgedeck_gateway::dialects::mef::MefOptions;
+use edgedeck_model::{
+    Code, Problem,
+    alarm::AlarmKind,
+    api::PageQuery,
+    certificate::Purpose,
+    deployment::Reason,
+    node::Facts,
+    npu::{NpuChip, NpuHealth},
+    time::{DAY, HOUR},
+};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const PAGE: [(&str, &str); 2] = [("pageNum", "1"), ("pageSize", "100")];
 
@@ -134,9 +147,126 @@ async fn alarms_of(lab: &MefLab, serial: &str, count: usize) -> anyhow::Result<V
     Ok(found)
 }
 
+/// The kinds (`alarmId`) of all alarms that are raised, or of all events.
+async fn kinds(lab: &MefLab, list: &str, get: &str) -> anyhow::Result<BTreeSet<String>> {
+    let mut kinds = BTreeSet::new();
+    for row in records(&lab.read(list, &PAGE).await?) {
+        let id = row["id"].to_string();
+        let detail = lab.ask(get, &[("id", &id)]).await?;
+        // One that has cleared meanwhile is none any more.
+        kinds.extend(detail.at("/data/alarmId").as_str().map(ToOwned::to_owned));
+    }
+    Ok(kinds)
+}
+
 pub const CHAPTER: Chapter<MefLab> = Chapter {
     name: "alarms",
     cases: &[
+        case! {
+            operation: "getAlarm",
+            async |lab: &mut MefLab| {
+                // It moves the clock by years, which is nothing for the lab of the others.
+                let mut own = MefLab::start_with(lab.recording(), MefOptions { rate: None }).await?;
+                lab.read("getEdgeManagerVersion", &[]).await?;
+                let lab = &mut own;
+                let group = lab.group().await?;
+                let node = lab.node(&[group]).await?;
+                let mut connected = lab.connect(&node, 4, 8192).await?;
+                let app = lab.app().await?;
+                lab.done("deployApp", json!({ "appID": app, "nodeGroupIds": [group] })).await?;
+                lab.until_instances(app, 1, "running").await?;
+                let raised = async |id: &str, is: bool| {
+                    until!(format!("{id} that is {is}"), {
+                        (kinds(lab, "listAlarms", "getAlarm").await?.contains(id) == is).then_some(())
+                    });
+                    anyhow::Ok(())
+                };
+                // Of the node, by what it tells of itself; each clears by itself.
+                let well = connected.facts.clone();
+                let chip = NpuChip { health: NpuHealth::Alarm, ..NpuChip::default() };
+                for (id, facts) in [
+                    ("0x00131001", Facts { runtime_problem: Some("no answer".to_owned()), ..well.clone() }),
+                    ("0x00131011", Facts { agent_space_low: true, ..well.clone() }),
+                    ("0x00131012", Facts { npus: vec![chip], ..well.clone() }),
+                    ("0x00131014", Facts { agent_damaged: Some("desired.cbor".to_owned()), ..well.clone() }),
+                ] {
+                    connected.facts = facts.clone();
+                    connected.tell(Order::Facts(Box::new(facts)));
+                    raised(id, true).await?;
+                    connected.tell(Order::Facts(Box::new(well.clone())));
+                    raised(id, false).await?;
+                }
+                // By what its containers do.
+                for (id, ill) in [("0x00131002", (true, None)), ("0x00131003", (false, Some(Reason::NoSuchDevice)))] {
+                    connected.tell(Order::Suffer(ill.0, ill.1));
+                    raised(id, true).await?;
+                    connected.tell(Order::Suffer(false, None));
+                    raised(id, false).await?;
+                }
+                // Of the center: authorities that end within the time of the alarm, which those of the tests do.
+                for purpose in Purpose::ALL {
+                    let authority = Authority::root(purpose.key())?;
+                    lab.engine().import_authority(&Actor::engine(), purpose, authority.pem.clone()).await?;
+                    lab.engine().import_revocations(&Actor::engine(), purpose, authority.crl(&[])?).await?;
+                }
+                lab.clock.advance(HOUR);
+                lab.engine().tick().await;
+                let center = ["0x01000001", "0x01000002", "0x01000003"];
+                let now = kinds(lab, "listAlarms", "getAlarm").await?;
+                anyhow::ensure!(center.iter().all(|id| now.contains(*id)) && !now.contains("0x0100e002"), "{now:?}");
+                for purpose in Purpose::ALL {
+                    lab.engine().delete_authority(&Actor::engine(), purpose).await?;
+                }
+                lab.clock.advance(HOUR);
+                lab.engine().tick().await;
+                let now = kinds(lab, "listAlarms", "getAlarm").await?;
+                anyhow::ensure!(center.iter().all(|id| !now.contains(*id)), "{now:?}");
+                // The lab's own certificates, and the node's, which a box of the tests does not renew.
+                lab.clock.advance(70 * DAY);
+                connected.tell(Order::Disk(1.0));
+                lab.engine().tick().await;
+                raised("0x00131013", true).await?;
+                lab.clock.advance(640 * DAY);
+                lab.engine().tick().await;
+                raised("0x01000005", true).await?;
+                lab.clock.advance(6_570 * DAY);
+                lab.engine().tick().await;
+                raised("0x01000004", true).await?;
+                own.running.stop().await;
+            }
+        },
+        case! {
+            operation: "getEvent",
+            async |lab: &mut MefLab| {
+                // It moves the clock by years, which is nothing for the lab of the others.
+                let mut own = MefLab::start_with(lab.recording(), MefOptions { rate: None }).await?;
+                lab.read("getEdgeManagerVersion", &[]).await?;
+                let lab = &mut own;
+                let node = lab.node(&[]).await?;
+                let connected = lab.connect(&node, 4, 8192).await?;
+                let told = async |id: &str| {
+                    until!(format!("event {id}"), { kinds(lab, "listEvents", "getEvent").await?.contains(id).then_some(()) });
+                    anyhow::Ok(())
+                };
+                for (problem, id) in [
+                    (Problem::invalid("package", "software-package"), "0x00135001"),
+                    (Problem::new(Code::NotBuilt), "0x00135002"),
+                ] {
+                    connected.tell(Order::Collects(Collects::Refuses(problem)));
+                    lab.engine().collect_logs(&Actor::engine(), vec![node.id]).await?;
+                    told(id).await?;
+                    until!("end of the job", {
+                        let query = PageQuery::default();
+                        lab.engine().list_jobs(&query)?.items.iter().all(|job| job.state.is_over()).then_some(())
+                    });
+                }
+                // Connected, and with a certificate that it should have renewed a while ago.
+                let ends = lab.clock.now().plus(10 * DAY).0;
+                lab.sql(format!("UPDATE node SET doc = json_set(doc, '$.certificate_ends', {ends})")).await?;
+                told("0x01000006").await?;
+                own.running.stop().await;
+            }
+        },
         case! {
             operation: "listAlarms",
             rules: [

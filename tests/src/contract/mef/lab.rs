@@ -16,7 +16,7 @@ use edgedeck_engine::{Actor, AliasKind, Clock, Engine, System};
 use edgedeck_gateway::{Options, Running, dialects::mef::MefOptions};
 use edgedeck_model::{
     AppId, Code, GroupId, JobId, NodeId, Problem, Time,
-    deployment::{InstanceState, PartStatus},
+    deployment::{InstanceState, PartStatus, Reason},
     join::JoinTokenKind,
     node::{Facts, Runtime},
     telemetry::{Metric, Sample, Value as Measured},
@@ -497,6 +497,8 @@ pub enum Order {
     Facts(Box<Facts>),
     /// What all its containers are doing from now on.
     Are(InstanceState, u32),
+    /// What is wrong with all its containers from now on: their own check fails, or a reason.
+    Suffer(bool, Option<Reason>),
     Disk(f32),
     /// Whether it can keep what it is sent of systems outside the lab.
     Keeps(bool),
@@ -504,7 +506,7 @@ pub enum Order {
     Collects(Collects),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum Collects {
     /// It sends them.
     Sends,
@@ -513,6 +515,8 @@ pub enum Collects {
     /// It says that it has sent them, and has not.
     Lies,
     Nothing,
+    /// It says that it will not, or cannot.
+    Refuses(Problem),
 }
 
 /// Where a box sends what is too large for its link.
@@ -548,6 +552,7 @@ impl Bulk {
                 sha256: "00".to_owned(),
             }),
             Collects::Nothing => return None,
+            Collects::Refuses(problem) => Err(problem),
         })
     }
 }
@@ -580,6 +585,7 @@ async fn live(
     let mut desired = edgedeck_protocol::Desired::default();
     let (mut state, mut restarts, mut sequence, mut sample) = (InstanceState::Running, 0, 0, 0);
     let mut heartbeat = tokio::time::interval(Duration::from_secs(2));
+    let mut ills = (false, None);
     let (mut keeps, mut collects) = (true, Collects::Sends);
     loop {
         let frame = tokio::select! {
@@ -587,14 +593,14 @@ async fn live(
                 Ok(ToAgent::Desired(wanted)) => {
                     desired = wanted;
                     sequence += 1;
-                    FromAgent::Observed(observed(&desired, state, restarts, sequence))
+                    FromAgent::Observed(observed(&desired, state, restarts, sequence, ills))
                 }
                 Ok(ToAgent::Outside(outside)) => {
                     let (revision, problem) = (outside.revision, (!keeps).then(|| "the disk is full".to_owned()));
                     sent.send_replace(outside);
                     FromAgent::OutsideTaken { revision, problem }
                 }
-                Ok(ToAgent::Request { request, task: Task::CollectLogs { job, .. } }) => match bulk.collect(collects, job).await {
+                Ok(ToAgent::Request { request, task: Task::CollectLogs { job, .. } }) => match bulk.collect(collects.clone(), job).await {
                     Some(outcome) => FromAgent::Answer { request, outcome },
                     None => continue,
                 },
@@ -643,7 +649,12 @@ async fn live(
                 Some(Order::Are(new, count)) => {
                     (state, restarts) = (new, count);
                     sequence += 1;
-                    FromAgent::Observed(observed(&desired, state, restarts, sequence))
+                    FromAgent::Observed(observed(&desired, state, restarts, sequence, ills))
+                }
+                Some(Order::Suffer(unhealthy, reason)) => {
+                    ills = (unhealthy, reason);
+                    sequence += 1;
+                    FromAgent::Observed(observed(&desired, state, restarts, sequence, ills))
                 }
                 Some(Order::Disk(value)) => {
                     sample += 1;
@@ -668,18 +679,25 @@ async fn live(
     }
 }
 
-fn observed(desired: &edgedeck_protocol::Desired, state: InstanceState, restarts: u32, sequence: u64) -> Observed {
+fn observed(
+    desired: &edgedeck_protocol::Desired,
+    state: InstanceState,
+    restarts: u32,
+    sequence: u64,
+    (unhealthy, reason): (bool, Option<Reason>),
+) -> Observed {
     let part = |name: &str| PartStatus {
         name: name.to_owned(),
         state,
         restarts,
         recent_restarts: 0,
         exit_code: None,
-        reason: None,
+        reason,
         detail: None,
         started_at: None,
         finished_at: None,
         next_start_at: None,
+        unhealthy,
     };
     let instance = |workload: &edgedeck_protocol::Workload| Instance {
         placement: workload.placement,

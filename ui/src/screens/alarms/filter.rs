@@ -24,6 +24,15 @@ pub fn kind_key(kind: AlarmKind) -> &'static str {
         AlarmKind::NpuHot => "npu-hot",
         AlarmKind::CertificateExpiring => "certificate-expiring",
         AlarmKind::StoreTrouble => "store-trouble",
+        AlarmKind::RuntimeDown => "runtime-down",
+        AlarmKind::ProbeFailed => "probe-failed",
+        AlarmKind::DeviceMissing => "device-missing",
+        AlarmKind::NpuUnhealthy => "npu-unhealthy",
+        AlarmKind::AgentSpace => "agent-space",
+        AlarmKind::AgentDamaged => "agent-damaged",
+        AlarmKind::AuthorityExpiring => "authority-expiring",
+        AlarmKind::RevocationsOverdue => "revocations-overdue",
+        AlarmKind::CaExpiring => "ca-expiring",
     }
 }
 

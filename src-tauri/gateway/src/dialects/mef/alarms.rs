@@ -76,7 +76,7 @@ impl Record {
     fn of_alarm(engine: &Engine, alarm: &Alarm) -> Result<Self, Problem> {
         Ok(Self {
             id: common::number(engine, AliasKind::Alarm, alarm.id.0)?,
-            kind: kinds::of_alarm(alarm.kind, alarm.node.is_some()),
+            kind: kinds::of_alarm(alarm.kind, alarm.node.is_some(), &alarm.subject),
             severity: kinds::severity(alarm.severity),
             at: alarm.raised_at,
             node: present(engine, alarm.node)?,

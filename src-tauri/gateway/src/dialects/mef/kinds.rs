@@ -24,8 +24,8 @@ pub fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// The kind of an alarm, of a node or of the engine itself.
-pub fn of_alarm(kind: AlarmKind, of_node: bool) -> Kind {
+/// The kind of an alarm, of a node or of the engine itself, about this subject.
+pub fn of_alarm(kind: AlarmKind, of_node: bool, subject: &str) -> Kind {
     let (id, name, reason, impact) = match (kind, of_node) {
         (AlarmKind::NodeOffline, _) => (
             "0x0013e001",
@@ -62,6 +62,74 @@ pub fn of_alarm(kind: AlarmKind, of_node: bool) -> Kind {
             "MEF Center Service Cert Need Update",
             "The certificate of the service ends soon.",
             "Nodes and clients cannot connect once the certificate has ended.",
+        ),
+        (AlarmKind::RuntimeDown, _) => (
+            "0x00131001",
+            "Docker Engine Abnormal",
+            "The container engine of the node does not answer.",
+            "Containers cannot be started, stopped or watched.",
+        ),
+        (AlarmKind::ProbeFailed, _) => (
+            "0x00131002",
+            "Application Liveness Probe Abnormal",
+            "The container's own check says that it is not well.",
+            "The application may not do its work on this node.",
+        ),
+        (AlarmKind::DeviceMissing, _) => (
+            "0x00131003",
+            "Apply NPU Resource Failed",
+            "The node does not have the NPUs or devices that the application asks for.",
+            "The application does not run on this node.",
+        ),
+        (AlarmKind::AgentSpace, _) => (
+            "0x00131011",
+            "MEFEdge Log Abnormal",
+            "The disk with the agent's folder is almost full.",
+            "Logs and packages may not be written.",
+        ),
+        (AlarmKind::NpuUnhealthy, _) => (
+            "0x00131012",
+            "NPU Abnormal",
+            "The NPU tool says that a chip is not healthy.",
+            "Work on the chip fails or is slow.",
+        ),
+        (AlarmKind::AgentDamaged, _) => (
+            "0x00131014",
+            "MEFEdge Database Abnormal",
+            "What the agent has kept was damaged.",
+            "None, once the agent has got it from the engine again.",
+        ),
+        (AlarmKind::AuthorityExpiring, _) => match subject {
+            "clients" => (
+                "0x01000001",
+                "Third Management Platform Cert Abnormal",
+                "A certificate of the integrator's chain ends soon, or has ended.",
+                "Clients of the integrator cannot connect once it has ended.",
+            ),
+            "software" => (
+                "0x01000002",
+                "Software Repository Cert Abnormal",
+                "A certificate of the software repository's chain ends soon, or has ended.",
+                "Nodes cannot download software once it has ended.",
+            ),
+            _ => (
+                "0x01000003",
+                "Image Repository Cert Abnormal",
+                "A certificate of the image repository's chain ends soon, or has ended.",
+                "Nodes cannot pull images once it has ended.",
+            ),
+        },
+        (AlarmKind::CaExpiring, _) => (
+            "0x01000004",
+            "MEF Center Ca Cert Need Update",
+            "The CA that nodes' certificates come from ends soon.",
+            "Nodes cannot connect once it has ended.",
+        ),
+        (AlarmKind::RevocationsOverdue, _) => (
+            "0x0100e002",
+            "Revocation List Overdue",
+            "A revocation list should have been replaced by now.",
+            "What was revoked since is not known.",
         ),
         (AlarmKind::StoreTrouble, _) => (
             "0x0100e001",
@@ -109,6 +177,24 @@ pub fn of_event(kind: EventKind) -> (Kind, &'static str) {
             "The application was removed.",
         ),
         EventKind::AlarmRaised => ("0x0013e10b", "Alarm Raised", "MINOR", "The cause of an alarm came up."),
+        EventKind::RequestInvalid => (
+            "0x00135001",
+            "Invalid parameter",
+            "OK",
+            "A request to the node had bad parameters.",
+        ),
+        EventKind::RequestRefused => (
+            "0x00135002",
+            "Operation Invalid",
+            "OK",
+            "The node got a request that it does not carry out.",
+        ),
+        EventKind::CertificateNotRenewed => (
+            "0x01000006",
+            "MEF Center Ca Cert Update Abnormal",
+            "CRITICAL",
+            "The node is connected and did not renew its certificate.",
+        ),
         EventKind::AlarmCleared => ("0x0013e10c", "Alarm Cleared", "OK", "The cause of an alarm is gone."),
     };
     let impact = if severity == "OK" {
