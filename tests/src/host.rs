@@ -142,6 +142,14 @@ impl Host {
     /// # Errors
     /// When that does not start.
     pub fn run_agent_under(&self, command: &[&str]) -> Result<Process> {
+        self.run_agent_with(command, &[])
+    }
+
+    /// As [`Self::run_agent_under`], with more in the environment.
+    ///
+    /// # Errors
+    /// When that does not start.
+    pub fn run_agent_with(&self, command: &[&str], envs: &[(&str, &str)]) -> Result<Process> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -151,7 +159,13 @@ impl Host {
         let words = [&program, "run", "--docker", &docker, "--state", &state];
         let mut words = command.iter().copied().chain(words);
         let mut agent = self.docker.inside(words.next().unwrap_or_default());
-        Process::start(agent.args(words).stdout(log.try_clone()?).stderr(log))
+        Process::start(
+            agent
+                .args(words)
+                .envs(envs.iter().copied())
+                .stdout(log.try_clone()?)
+                .stderr(log),
+        )
     }
 
     /// Ids of all containers that the agent has made.

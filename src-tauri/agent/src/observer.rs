@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How often facts are read again.
-const FACTS_INTERVAL: Duration = Duration::from_secs(60);
+const FACTS_INTERVAL: Duration = Duration::from_secs(5);
 /// Bounds of the pace of samples.
 const PACE: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(600);
 
@@ -157,11 +157,21 @@ impl Observer {
         }
     }
 
+    /// Whether a container engine was there since this agent began.
+    fn had_runtime(&self) -> bool {
+        let facts = self.facts.borrow();
+        facts
+            .as_ref()
+            .is_some_and(|facts| facts.runtime.is_some() || facts.runtime_problem.is_some())
+    }
+
     async fn read_facts(&mut self) {
         let mut facts = facts::read(&self.sources).await;
         match self.docker.about().await {
             Some(Ok(runtime)) => facts.runtime = Some(runtime),
             Some(Err(problem)) => facts.runtime_problem = Some(problem),
+            // One that was there and is not any more is missed; a box may do without one, too.
+            None if self.had_runtime() => facts.runtime_problem = Some("its socket is gone".to_owned()),
             None => {}
         }
         let report = &self.npus.report;

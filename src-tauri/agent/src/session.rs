@@ -189,10 +189,8 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
             since: crate::now(),
             ..Status::default()
         },
-        own: Own {
-            damaged: options.home.damaged(),
-            ..Own::default()
-        },
+        own: Own::default(),
+        untold_damage: options.home.damaged(),
         renewal_asked: None,
     };
     tokio::pin!(stop);
@@ -217,7 +215,10 @@ struct Agent {
     /// Until it was told that this version is well.
     on_trial: bool,
     status: Status,
+    /// As it was told last.
     own: Own,
+    /// Damage found at the start, until it was told once: it may be mended sooner than anybody hears of it.
+    untold_damage: Option<String>,
     renewal_asked: Option<std::time::Instant>,
 }
 
@@ -469,9 +470,8 @@ impl Agent {
         let present = self.present_own();
         facts.agent_waiting.clone_from(&present.waiting);
         facts.agent_space_low = present.space_low;
-        // Damage is told once even if it was mended since.
-        facts.agent_damaged = present.damaged.clone().or_else(|| self.own.damaged.take());
-        let told = facts.agent_damaged.clone();
+        let told = present.damaged.clone().or_else(|| self.untold_damage.take());
+        facts.agent_damaged.clone_from(&told);
         send(link, FromAgent::Facts(Box::new(facts))).await?;
         // Otherwise the next beat tells that it is mended.
         self.own = Own {
