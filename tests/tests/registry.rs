@@ -14,7 +14,7 @@ use edgedeck_tests::{
     docker::IMAGE,
     host::{Host, join},
     lab::{LONG, container, deploy, node_in, placement},
-    programs::Edgedeckd,
+    programs::{Edgedeckd, program},
     wait::until,
     web::Web,
 };
@@ -256,6 +256,38 @@ async fn a_push_may_be_cut_and_gone_on_with_and_nothing_half_done_is_shown() -> 
     let got = wire.ask(Method::GET, "/v2/lab/cut/manifests/1").send().await?;
     ensure!(got.headers()[header::CONTENT_TYPE] == "application/vnd.oci.image.manifest.v1+json");
     ensure!(got.text().await? == good.to_string());
+
+    // A backup holds no images: elsewhere it is restored without their names, in place with them.
+    let copies = tempfile::tempdir()?;
+    let copy = copies.path().join("copy.tar.gz").display().to_string();
+    let tool = |words: &[&str], data: &Path| -> Result<()> {
+        let mut command = Command::new(program("edgedeckd")?);
+        command
+            .args(words)
+            .env("EDGEDECK_DATA", data)
+            .env("EDGEDECK_PASSPHRASE", "open sesame");
+        let output = command.output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    };
+    tool(&["backup", &copy], engine.data.path())?;
+    let elsewhere = copies.path().join("elsewhere");
+    tool(&["restore", &copy], &elsewhere)?;
+    let names = |data: &Path| -> Result<(u64, u64)> {
+        let database = rusqlite::Connection::open(data.join("edgedeck.db"))?;
+        let sql = "SELECT (SELECT count(*) FROM registry_tag), (SELECT count(*) FROM registry_manifest)";
+        Ok(database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    };
+    ensure!(names(&elsewhere)? == (0, 0));
+    fs::create_dir(elsewhere.join("registry"))?;
+    for file in fs::read_dir(engine.data.path().join("registry"))? {
+        let file = file?;
+        if file.file_type()?.is_file() {
+            fs::copy(file.path(), elsewhere.join("registry").join(file.file_name()))?;
+        }
+    }
+    tool(&["restore", &copy], &elsewhere)?;
+    ensure!(names(&elsewhere)? == (3, 2));
 
     // Lists come by pages.
     let tags = wire.ask(Method::GET, "/v2/lab/cut/tags/list?n=2").send().await?;

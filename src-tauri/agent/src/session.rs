@@ -378,6 +378,16 @@ impl Agent {
                     Err(_) => return LinkEnd::Broken(LinkError::Closed),
                 },
                 Some(answer) = answer_queue.recv() => {
+                    // First how far it came: after its answer a download has no progress any more.
+                    if progress.has_changed().unwrap_or(false) {
+                        let told = *progress.borrow_and_update();
+                        facts.mark_changed();
+                        if let Some((job, percent)) = told
+                            && let Err(error) = send(&mut link, FromAgent::Progress { job, percent }).await
+                        {
+                            return LinkEnd::Broken(error);
+                        }
+                    }
                     let sent = send(&mut link, answer).await;
                     if self.software.is_asked() {
                         link.close().await;

@@ -167,6 +167,12 @@ pub fn restore(data: &Path, from: &Path, passphrase: &str) -> Result<Restored, B
     if damaged != "ok" {
         return Err(BackupError::Damaged(damaged));
     }
+    {
+        let restored = Connection::open(&copy)?;
+        crate::registry::forget_missing(&restored, data)?;
+        // One file again, before it takes its place.
+        restored.execute_batch("PRAGMA journal_mode = DELETE")?;
+    }
 
     // From here on what is there is replaced, the database last.
     let packages = data.join(PACKAGES);

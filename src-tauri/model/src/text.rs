@@ -185,6 +185,7 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "session.create" => ("登录", "Signed in"),
         "software.add" => ("添加软件包", "Software package added"),
         "software.delete" => ("删除软件包", "Software package deleted"),
+        "software.download" => ("下载软件包", "Software package downloaded"),
         "settings.update" => ("修改设置", "Settings changed"),
         "user.create" => ("创建用户", "User made"),
         "user.delete" => ("删除用户", "User deleted"),

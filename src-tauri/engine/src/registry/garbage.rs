@@ -2,8 +2,8 @@
 
 use crate::{Engine, error::Result};
 use edgedeck_model::time::{DAY, HOUR};
-use rusqlite::params;
-use std::fs;
+use rusqlite::{Connection, params};
+use std::{fs, path::Path};
 
 /// How long a blob without a manifest is kept: its push may not have ended.
 const BLOB_KEPT: i64 = HOUR;
@@ -80,6 +80,43 @@ impl Engine {
     }
 }
 
+/// Forgets images whose blobs do not lie in a data folder, as in a database that was restored: backups hold no images.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn forget_missing(connection: &Connection, data: &Path) -> rusqlite::Result<()> {
+    let tables = "SELECT count(*) FROM sqlite_master WHERE name = 'registry_blob'";
+    if connection.query_row(tables, [], |row| row.get::<_, u64>(0))? == 0 {
+        return Ok(());
+    }
+    let digests: Vec<String> = {
+        let mut statement = connection.prepare("SELECT digest FROM registry_blob")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        rows.collect::<rusqlite::Result<_>>()?
+    };
+    let folder = data.join("registry");
+    for digest in digests {
+        if !folder.join(digest.trim_start_matches("sha256:")).is_file() {
+            connection.execute("DELETE FROM registry_link WHERE digest = ?1", [&digest])?;
+            connection.execute("DELETE FROM registry_blob WHERE digest = ?1", [&digest])?;
+        }
+    }
+    // What names something that is gone is gone; so is the list that names that.
+    let broken = "DELETE FROM registry_manifest WHERE EXISTS (SELECT 1 FROM registry_part p \
+                  WHERE p.repository = registry_manifest.repository AND p.manifest = registry_manifest.digest \
+                  AND NOT EXISTS (SELECT 1 FROM registry_blob b WHERE b.digest = p.digest) \
+                  AND NOT EXISTS (SELECT 1 FROM registry_manifest m WHERE m.repository = p.repository AND m.digest = p.digest))";
+    while connection.execute(broken, [])? > 0 {}
+    for (table, digest) in [("registry_part", "manifest"), ("registry_tag", "digest")] {
+        let left = format!(
+            "DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM registry_manifest m \
+             WHERE m.repository = {table}.repository AND m.digest = {table}.{digest})"
+        );
+        connection.execute(&left, [])?;
+    }
+    connection.execute("DELETE FROM registry_upload", []).map(drop)
+}
+
 /// An upload that is just beginning has its file before its row.
 fn is_old(file: &fs::DirEntry) -> bool {
     let changed = file.metadata().and_then(|facts| facts.modified()).ok();
@@ -87,7 +124,7 @@ fn is_old(file: &fs::DirEntry) -> bool {
     age.is_some_and(|age| age.as_millis() > HOUR as u128)
 }
 
-fn remove(path: &std::path::Path) {
+fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         tracing::warn!(%error, path = %path.display(), "removing what no image names");
     }

@@ -11,6 +11,7 @@ mod manifests;
 
 pub use archive::sweep;
 pub use blobs::BlobUpload;
+pub use garbage::forget_missing;
 pub use manifests::StoredManifest;
 
 use crate::{

@@ -589,6 +589,8 @@ async fn live(
     let (mut keeps, mut collects) = (true, Collects::Sends);
     loop {
         let frame = tokio::select! {
+            // How far a download came is told before its answer.
+            biased;
             received = link.receive() => match received {
                 Ok(ToAgent::Desired(wanted)) => {
                     desired = wanted;
@@ -628,7 +630,7 @@ async fn live(
                 Ok(_) => continue,
                 Err(_) => return false,
             },
-            Some(frame) = own.recv() => frame,
+
             Ok(()) = progress.changed() => {
                 let now = *progress.borrow_and_update();
                 let Some((job, percent)) = now else { continue };
@@ -641,6 +643,7 @@ async fn live(
                 }
                 FromAgent::Progress { job, percent }
             }
+            Some(frame) = own.recv() => frame,
             order = orders.recv() => match order {
                 Some(Order::Facts(new)) => {
                     facts = *new;
