@@ -344,7 +344,19 @@ async fn a_push_may_be_cut_and_gone_on_with_and_nothing_half_done_is_shown() -> 
             == 200,
         "kept for a day"
     );
-    ensure!(delete(&made).await? == 202 && !file.exists(), "the blob is still there");
+    ensure!(
+        delete(&made).await? == 202 && file.exists(),
+        "a push may count on the blob"
+    );
+    // After a day nobody does.
+    engine.stop()?;
+    let database = rusqlite::Connection::open(engine.data.path().join("edgedeck.db"))?;
+    database.execute("UPDATE registry_blob SET used_at = used_at - 90000000", [])?;
+    drop(database);
+    engine.kill_and_restart().await?;
+    let console = engine.console().await?;
+    let looker = Wire::new(&engine, &console, "looker")?;
+    until("end of the blob", LONG, async || Ok((!file.exists()).then_some(()))).await?;
     // A deleted user is nobody at once.
     let users = console.call::<api::ListUsers>((), (), ()).await?;
     let looking = users.iter().find(|user| user.name == "looker").context("a user")?;

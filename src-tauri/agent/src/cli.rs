@@ -244,7 +244,7 @@ async fn take_part(
     );
     home.store_certificate(&reply.certificate_pem)?;
     if let Some(key) = &reply.software_key {
-        software::pin_key(home, key)?;
+        software::store_key(home, key)?;
     }
     // The one that was checked by its hash, not the one that came with the answer.
     home.store_ca(ca_pem)?;
@@ -331,6 +331,8 @@ async fn run_agent(home: Home, docker: Option<String>, lang: Lang) -> Result<Str
     let ended = if options.on_trial {
         session::run(options.clone(), stop).await.map_err(said)?
     } else {
+        // Held to the end of this process.
+        let _versions = options.home.lock_versions().map_err(|error| disk(&error, lang))?;
         let next = switch::go_on(&options, stop.as_mut()).await;
         match next.map_err(|error| disk(&error, lang))? {
             Next::Run => session::run(options.clone(), stop).await.map_err(said)?,

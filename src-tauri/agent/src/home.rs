@@ -28,6 +28,7 @@ const CERTIFICATE: &str = "certificate.pem";
 const CA: &str = "ca.pem";
 const STATE: &str = "state.json";
 const LOCK: &str = "lock";
+const VERSIONS_LOCK: &str = "versions.lock";
 
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -263,7 +264,19 @@ impl Home {
     /// # Errors
     /// [`HomeError::InUse`] with the process that has it.
     pub fn lock(&self) -> Result<HomeLock, HomeError> {
-        let path = self.path.join(LOCK);
+        self.lock_by(LOCK)
+    }
+
+    /// Takes the right to change which version runs out of the folder; the one on trial does without.
+    ///
+    /// # Errors
+    /// [`HomeError::InUse`] with the process that has it.
+    pub fn lock_versions(&self) -> Result<HomeLock, HomeError> {
+        self.lock_by(VERSIONS_LOCK)
+    }
+
+    fn lock_by(&self, name: &str) -> Result<HomeLock, HomeError> {
+        let path = self.path.join(name);
         let io = |source| HomeError::Io {
             doing: "locking",
             path: path.clone(),

@@ -257,6 +257,8 @@ impl Agent {
                         match self.serve(link, welcome, &address).await {
                             LinkEnd::Removed => return Ending::Removed,
                             LinkEnd::Switching => return Ending::Switching,
+                            // Asked for over a link that broke before its answer.
+                            LinkEnd::Broken(_) if self.software.is_asked() => return Ending::Switching,
                             LinkEnd::Broken(error) => self.unlinked(&address, &error),
                         }
                     }

@@ -19,7 +19,7 @@ use edgedeck_protocol::{
 };
 use futures::{
     FutureExt,
-    future::{BoxFuture, Shared},
+    future::{AbortHandle, BoxFuture, Shared, abortable},
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,8 @@ const KEPT: &str = "software.cbor";
 const FOLDER: &str = "software";
 /// The lab's key for software, in hex.
 const KEY: &str = "software.key";
+/// How long a package has to come and be checked.
+const DOWNLOAD_TIME: Duration = Duration::from_secs(30 * 60);
 /// How long a program has to tell its version.
 const VERSION_TIME: Duration = Duration::from_secs(10);
 
@@ -59,6 +61,9 @@ pub struct Waiting {
     pub version: String,
     /// Of the program.
     pub sha256: String,
+    /// By the lab.
+    #[serde(default)]
+    pub signed: bool,
 }
 
 /// A switch that has not ended.
@@ -81,10 +86,18 @@ pub struct Last {
 }
 
 impl Kept {
+    /// A damaged one is as good as none: the version that is there runs on.
+    ///
     /// # Errors
-    /// [`HomeError`] when it is damaged.
+    /// [`HomeError::Io`].
     pub fn load(home: &Home) -> Result<Self, HomeError> {
-        Ok(home.load(KEPT)?.unwrap_or_default())
+        match home.load(KEPT) {
+            Err(HomeError::Damaged { path, detail }) => {
+                tracing::error!("{} is damaged and not used: {detail}", path.display());
+                Ok(Self::default())
+            }
+            other => Ok(other?.unwrap_or_default()),
+        }
     }
 
     /// # Errors
@@ -114,7 +127,15 @@ pub fn sweep(home: &Home, kept: &Kept) {
     }
 }
 
-/// Keeps the lab's key, unless there is one already: who held the engine for a while must not change it.
+/// Keeps the lab's key when a node joins.
+///
+/// # Errors
+/// [`HomeError::Io`].
+pub fn store_key(home: &Home, key: &str) -> Result<(), HomeError> {
+    home.write(KEY, key.as_bytes())
+}
+
+/// Keeps the lab's key where there is none yet: who held the engine for a while must not change it.
 ///
 /// # Errors
 /// [`HomeError::Io`].
@@ -127,7 +148,8 @@ pub fn pin_key(home: &Home, key: &str) -> Result<(), HomeError> {
             );
             Ok(())
         }
-        Err(_) => home.write(KEY, key.as_bytes()),
+        Err(HomeError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => store_key(home, key),
+        Err(error) => Err(error),
     }
 }
 
@@ -141,7 +163,7 @@ pub struct Software {
     /// Why this agent does not change its version.
     fixed: Option<&'static str>,
     kept: Mutex<Kept>,
-    download: Mutex<Option<(JobId, Download)>>,
+    download: Mutex<Option<(JobId, Download, AbortHandle)>>,
     /// The download that goes on, and how far it has come.
     progress: watch::Sender<Option<(JobId, u8)>>,
 }
@@ -180,35 +202,48 @@ impl Software {
         self.progress.subscribe()
     }
 
-    /// Downloads a version; whoever asks again for the same job waits for the same download.
+    /// Downloads a version; whoever asks again for the same job waits for the same download. That of an earlier job, which
+    /// nobody waits for any more, ends.
     pub fn download(self: &Arc<Self>, job: JobId, from: SoftwareFrom, rules: Rules) -> Download {
         let mut download = self.download.lock();
-        if let Some((_, going_on)) = download
-            .as_ref()
-            .filter(|(of, going_on)| *of == job && going_on.peek().is_none())
-        {
-            return going_on.clone();
-        }
-        let is_busy = download.as_ref().is_some_and(|(_, going_on)| going_on.peek().is_none());
-        let this = self.clone();
-        let begun = async move {
-            let done = |version| Ok(Answer::Downloaded { version });
-            if is_busy {
-                return Err(Problem::conflict("software-busy"));
+        if let Some((of, going_on, earlier)) = download.as_ref() {
+            if *of == job && going_on.peek().is_none() {
+                return going_on.clone();
             }
-            if let Some(waiting) = this.kept.lock().waiting.clone().filter(|waiting| waiting.job == job) {
-                return done(waiting.version);
+            if *of != job {
+                earlier.abort();
+            }
+        }
+        let this = self.clone();
+        let (work, abort) = abortable(async move {
+            if let Some(version) = this.has(job) {
+                return Ok(Answer::Downloaded { version });
             }
             if let Some(reason) = this.fixed {
                 return Err(Problem::conflict(reason));
             }
-            done(this.get(job, from, &rules).await?)
-        };
+            let got = tokio::time::timeout(DOWNLOAD_TIME, this.get(job, from, &rules)).await;
+            let version = got.map_err(|_| Problem::conflict("software-late"))??;
+            Ok(Answer::Downloaded { version })
+        });
+        let begun = work.map(|done| done.unwrap_or_else(|_| Err(Problem::conflict("job-stopped"))));
         let begun = begun.boxed().shared();
-        if !is_busy {
-            *download = Some((job, begun.clone()));
-        }
+        *download = Some((job, begun.clone(), abort));
         begun
+    }
+
+    /// The version that a job has brought already: it waits, is on trial, or runs.
+    fn has(&self, job: JobId) -> Option<String> {
+        let kept = self.kept.lock();
+        let waiting = kept.waiting.as_ref().map(|waiting| (waiting.job, &waiting.version));
+        let trial = kept.trial.as_ref().map(|trial| (trial.job, &trial.version));
+        let last = kept
+            .last
+            .as_ref()
+            .filter(|last| last.problem.is_none())
+            .map(|last| (last.job, &last.version));
+        let brought = [waiting, trial, last].into_iter().flatten().find(|(of, _)| *of == job);
+        brought.map(|(_, version)| version.clone())
     }
 
     /// Begins to switch to what was downloaded, or tells how that went.
@@ -237,6 +272,11 @@ impl Software {
             .waiting
             .clone()
             .ok_or_else(|| Problem::conflict("nothing-waiting"))?;
+        // What was allowed when it came may not be any more.
+        if !waiting.signed && !rules.unsigned {
+            return Err(Problem::conflict("software-unsigned"));
+        }
+        check_version(&waiting.version, rules)?;
         let asked = Kept {
             trial: Some(Trial {
                 job,
@@ -284,7 +324,7 @@ impl Software {
         let in_folder = folder.clone();
         let unpacking = tokio::task::spawn_blocking(move || unpack(packed, &in_folder));
         let (opened, program) = unpacking.await.map_err(Problem::internal)??;
-        self.check(&opened, rules)?;
+        let signed = self.check(&opened, rules)?;
         tell(70);
         let manifest = opened.manifest;
         check_program(program.path(), &manifest).await?;
@@ -292,6 +332,7 @@ impl Software {
             job,
             version: manifest.version.clone(),
             sha256: manifest.sha256.clone(),
+            signed,
         };
         let place = place(&self.home, &manifest.sha256);
         let stored = move || {
@@ -337,8 +378,8 @@ impl Software {
         Err(last)
     }
 
-    /// Whether a package may run here.
-    fn check(&self, opened: &Opened, rules: &Rules) -> Result<(), Problem> {
+    /// Whether a package may run here; and whether the lab has signed it.
+    fn check(&self, opened: &Opened, rules: &Rules) -> Result<bool, Problem> {
         let manifest = &opened.manifest;
         let key = self
             .home
@@ -346,7 +387,8 @@ impl Software {
             .ok()
             .and_then(|(_, key)| hex::decode(key).ok())
             .unwrap_or_default();
-        if !opened.is_signed_by(&key) && !rules.unsigned {
+        let signed = opened.is_signed_by(&key);
+        if !signed && !rules.unsigned {
             let reason = if opened.is_signed() {
                 "software-signature"
             } else {
@@ -357,13 +399,18 @@ impl Software {
         if manifest.arch != std::env::consts::ARCH {
             return Err(Problem::conflict("software-arch").with("arch", &manifest.arch));
         }
-        let running = crate::version();
-        if !rules.lower && compare(&manifest.version, running).is_le() {
-            let refused = Problem::conflict("software-lower").with("version", &manifest.version);
-            return Err(refused.with("running", running));
-        }
-        Ok(())
+        check_version(&manifest.version, rules)?;
+        Ok(signed)
     }
+}
+
+fn check_version(version: &str, rules: &Rules) -> Result<(), Problem> {
+    let running = crate::version();
+    if rules.lower || compare(version, running).is_gt() {
+        return Ok(());
+    }
+    let refused = Problem::conflict("software-lower").with("version", version);
+    Err(refused.with("running", running))
 }
 
 fn failed(detail: String) -> Problem {
@@ -409,17 +456,25 @@ async fn check_program(path: &Path, manifest: &Manifest) -> Result<(), Problem> 
     let copy = path.with_extension("check");
     let run = async {
         fs::copy(path, &copy)?;
-        let asked = tokio::process::Command::new(&copy)
-            .arg("--version")
-            .env_clear()
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        tokio::time::timeout(VERSION_TIME, asked)
-            .await
-            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+        loop {
+            let asked = tokio::process::Command::new(&copy)
+                .arg("--version")
+                .env_clear()
+                .stdin(Stdio::null())
+                .kill_on_drop(true)
+                .output();
+            match asked.await {
+                // Another thread was just starting a process, which holds the copy open for a moment.
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                told => return told,
+            }
+        }
     };
-    let told = run.await;
+    let told = tokio::time::timeout(VERSION_TIME, run)
+        .await
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
     let _gone = fs::remove_file(&copy);
     match told {
         // A folder that programs may not be run from says nothing about the program; its trial will.

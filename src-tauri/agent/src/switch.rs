@@ -95,6 +95,7 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
         clear(home, &kept, &beside);
         return Ok(Next::Run);
     };
+    // What cannot be written now is found out again at the next start; the version that is there runs either way.
     let end = |mut kept: Kept, problem: Option<Problem>| {
         if problem.is_none() {
             kept.waiting = None;
@@ -104,14 +105,16 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
             version: trial.version.clone(),
             problem,
         });
-        kept.store(home)?;
+        // First, so that there is space for what follows.
         clear(home, &kept, &beside);
-        Ok(())
+        if let Err(error) = kept.store(home) {
+            tracing::error!("{}", crate::chain(&error));
+        }
     };
     if trial.begun {
         end_strays(&beside);
         let is_new = software::is_program(&options.program, &trial.sha256);
-        end(kept, (!is_new).then(|| Problem::conflict("software-interrupted")))?;
+        end(kept, (!is_new).then(|| Problem::conflict("software-interrupted")));
         return Ok(Next::Run);
     }
     let begun = Kept {
@@ -121,26 +124,38 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
         }),
         ..kept.clone()
     };
-    begun.store(home)?;
+    if let Err(error) = begun.store(home) {
+        // Without a trace of its beginning a trial must not begin.
+        tracing::error!("{}", crate::chain(&error));
+        return Ok(Next::Run);
+    }
     tracing::info!("trying version {}", trial.version);
     match run(options, &trial, &beside, stop.as_mut()).await {
         Outcome::Well => match take_place(&beside, &options.program) {
             Ok(()) => {
                 tracing::info!("version {} takes over", trial.version);
-                end(kept, None)?;
-                Ok(Next::Restart)
+                end(kept, None);
+                // Whoever asked for an end meanwhile gets it.
+                let is_stopped = tokio::time::timeout(Duration::ZERO, stop).await.is_ok();
+                Ok(if is_stopped { Next::Stopped } else { Next::Restart })
             }
             Err(error) => {
-                end(kept, Some(because("software-place", error.to_string())))?;
+                end(kept, Some(because("software-place", error.to_string())));
                 Ok(Next::Run)
             }
         },
         // Neither is gone: whoever is started next finds the trial begun, and goes on as the old version.
-        Outcome::Stopped => Ok(Next::Stopped),
-        Outcome::Failed(_) if !home.is_joined() => Ok(Next::Removed),
+        Outcome::Stopped => {
+            remove(&beside);
+            Ok(Next::Stopped)
+        }
+        Outcome::Failed(_) if !home.is_joined() => {
+            remove(&beside);
+            Ok(Next::Removed)
+        }
         Outcome::Failed(problem) => {
             tracing::warn!("version {} is not taken: {problem}", trial.version);
-            end(kept, Some(problem))?;
+            end(kept, Some(problem));
             Ok(Next::Run)
         }
     }
@@ -151,7 +166,10 @@ fn end_strays(beside: &Path) {
     let Ok(processes) = fs::read_dir("/proc") else { return };
     for process in processes.flatten() {
         let id = process.file_name().to_string_lossy().parse::<i32>().ok();
-        let is_stray = fs::read_link(process.path().join("exe")).is_ok_and(|program| program == beside);
+        // Whatever supervises a process was started by it, too, and goes on.
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let is_agent = words.split(|byte| *byte == 0).nth(1) == Some(b"run");
+        let is_stray = is_agent && fs::read_link(process.path().join("exe")).is_ok_and(|program| program == beside);
         if let Some(id) = id.filter(|_| is_stray) {
             tracing::warn!("ending a version on trial (process {id}) that was left behind");
             // It may be gone by now.
@@ -163,6 +181,10 @@ fn end_strays(beside: &Path) {
 /// Removes what no switch needs any more.
 fn clear(home: &Home, kept: &Kept, beside: &Path) {
     software::sweep(home, kept);
+    remove(beside);
+}
+
+fn remove(beside: &Path) {
     match fs::remove_file(beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!("removing {}: {error}", beside.display());
@@ -189,6 +211,12 @@ async fn run(options: &Options, trial: &Trial, beside: &Path, stop: Pin<&mut imp
     let waiting = software::place(&options.home, &trial.sha256);
     if let Err(error) = software::copy_program(&waiting, beside) {
         return Outcome::Failed(because("software-place", error.to_string()));
+    }
+    if !software::is_program(beside, &trial.sha256) {
+        return Outcome::Failed(because(
+            "software-place",
+            "the copy is not what was downloaded".to_owned(),
+        ));
     }
     let child = Command::new(beside)
         .args(std::env::args_os().skip(1))
@@ -244,10 +272,14 @@ async fn end(child: &mut Child, has_time: bool) {
 
 fn take_place(beside: &Path, program: &Path) -> io::Result<()> {
     fs::rename(beside, program)?;
-    match program.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+    // It has happened by now, even if a power cut could still take it back.
+    let synced = program
+        .parent()
+        .map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
+    if let Some(Err(error)) = synced {
+        tracing::warn!("syncing the folder of {}: {error}", program.display());
     }
+    Ok(())
 }
 
 /// Becomes the program anew, with the same words.

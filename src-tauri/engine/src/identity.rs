@@ -21,8 +21,11 @@ use std::{
     collections::HashMap,
     sync::atomic::{AtomicBool, Ordering},
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+/// Passwords that are hashed at once.
+const HASHES_AT_ONCE: usize = 4;
 /// A session ends after this long without a request, in milliseconds.
 pub const SESSION_IDLE: i64 = 8 * HOUR;
 /// How often the last use of a session is written down.
@@ -64,6 +67,8 @@ pub struct Identity {
     reloading: Mutex<()>,
     /// They could not be read.
     stale: AtomicBool,
+    /// Passwords that are hashed at once: each takes some 20 MiB and a thread.
+    hashing: Semaphore,
     pub sign_in_tries: Tries,
     pub join_tries: Tries,
 }
@@ -176,6 +181,7 @@ impl Identity {
             tokens: RwLock::default(),
             reloading: Mutex::default(),
             stale: AtomicBool::new(false),
+            hashing: Semaphore::new(HASHES_AT_ONCE),
             sign_in_tries: Tries::default(),
             join_tries: Tries::default(),
         };
@@ -330,6 +336,7 @@ impl Engine {
         self.identity.sign_in_tries.check(&key, now)?;
         let found = self.store.read(|connection| user_by_name(connection, &actor.name))?;
         let (given, stored) = (password.to_owned(), found.as_ref().map(|(_, hash)| hash.clone()));
+        let _turn = self.identity.hashing.acquire().await.map_err(Problem::internal)?;
         // The same work whether or not there is such a user, so that the time tells nothing.
         let right = tokio::task::spawn_blocking(move || match stored {
             Some(stored) => is_password(&given, &stored),

@@ -2,7 +2,10 @@
 //!
 //! People push and pull with their name and password or an API token, nodes pull with the account that they were sent.
 
-use crate::listen::Peer;
+use crate::{
+    limit::{Rate, RateLimit},
+    listen::Peer,
+};
 use axum::{
     Json, Router,
     body::Body,
@@ -18,7 +21,11 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
@@ -28,6 +35,12 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PAGE_MAX: u32 = 1_000;
 /// Names and passwords whose session is remembered; argon2 is too slow for every request of a push.
 const SESSIONS_MAX: usize = 1_000;
+/// Sign-ins with a password from one address.
+const SIGN_INS: Rate = Rate {
+    per_second: 2.0,
+    burst: 10.0,
+    at_once: 2,
+};
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const UPLOAD: HeaderName = HeaderName::from_static("docker-upload-uuid");
 const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -36,6 +49,7 @@ pub struct Registry {
     engine: Arc<Engine>,
     /// Sessions by the hash of what was shown for them.
     sessions: Mutex<HashMap<[u8; 32], String>>,
+    signing_in: RateLimit,
 }
 
 /// Serves the registry. Every request needs the extension [`Peer`].
@@ -43,6 +57,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
     let registry = Arc::new(Registry {
         engine,
         sessions: Mutex::default(),
+        signing_in: RateLimit::new(SIGN_INS),
     });
     Router::new()
         .route("/v2", any(serve))
@@ -293,6 +308,12 @@ impl Registry {
             && let Some(found) = self.engine.session(&secret).await
         {
             return Ok(actor(found.name, found.role));
+        }
+        // Guessing passwords costs the engine more than whoever guesses.
+        let address = parts.extensions.get::<Peer>().map(|peer| peer.address.ip());
+        let place = address.map(|address| self.signing_in.take(address, Instant::now()));
+        if matches!(place, Some(None)) {
+            return Err(Problem::new(Code::Locked).with("seconds", 1));
         }
         let signed = self.engine.sign_in(name, password, &origin).await?;
         let mut sessions = self.sessions.lock();

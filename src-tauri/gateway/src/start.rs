@@ -149,9 +149,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let programs =
         programs.filter_map(|arch| Some((arch.to_owned(), agent_files::program(agent_files.as_deref(), arch)?)));
     engine.offer_agents(programs.collect());
-    if let Some(address) = listeners.get("registry") {
-        engine.serve_registry(address.port()).await.map_err(OpenError::from)?;
-    }
+    let port = listeners.get("registry").map(SocketAddr::port);
+    engine.serve_registry(port).await.map_err(OpenError::from)?;
     let console = Arc::new(Console {
         engine: engine.clone(),
         local_agent: LocalAgent::new(&options.data, agents),

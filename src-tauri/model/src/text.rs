@@ -767,6 +767,10 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
             "归档中有镜像没有可用的名称和标签；请以 名称:标签 保存",
             "holds an image without a name and tag that can be kept; save it as name:tag",
         ),
+        "image-in-version" => (
+            "有应用版本以摘要引用它，请先删除该应用",
+            "a version of an app names it by its digest; delete that app first",
+        ),
         "image-in-list" => (
             "它属于一个多架构镜像，请删除后者",
             "an image for several architectures holds it; delete that one",

@@ -65,7 +65,8 @@ impl Opened {
 pub fn open(packed: impl Read, program: &mut impl Write) -> Result<Opened, PackageError> {
     let mut archive = tar::Archive::new(GzDecoder::new(packed).take(PROGRAM_BYTES_MAX + AROUND));
     let (mut text, mut signature, mut hash) = (None, None, None);
-    for entry in archive.entries().map_err(PackageError::Read)? {
+    // Raw: what other archives put before an entry, of any length, is a stranger here.
+    for entry in archive.entries().map_err(PackageError::Read)?.raw(true) {
         let mut entry = entry.map_err(PackageError::Read)?;
         let path = entry.path().map_err(PackageError::Read)?.into_owned();
         let name = path.strip_prefix(".").unwrap_or(&path).to_string_lossy().into_owned();

@@ -44,7 +44,7 @@ texts! {
     DELETE_IMAGE: "删除", "Delete";
     DELETE_NAME: "删除 {name}", "Delete {name}";
     DELETE_IMAGE_TITLE: "删除镜像 {name}？", "Delete the image {name}?";
-    DELETE_IMAGE_TEXT: "不再被引用的数据会从磁盘上移除。已拉取该镜像的节点不受影响，其他节点将无法再拉取。", "What nothing else names goes from the disk. Nodes that have it go on; others can pull it no more.";
+    DELETE_IMAGE_TEXT: "不再被引用的数据会在一天后从磁盘上移除。已拉取该镜像的节点不受影响，其他节点将无法再拉取。", "What nothing else names goes from the disk after a day. Nodes that have it go on; others can pull it no more.";
     DELETED_IMAGE: "已删除镜像 {name}", "Deleted the image {name}";
     EMPTY: "还没有镜像", "No images yet";
     EMPTY_TEXT: "推送或上传镜像后，没有互联网的节点也能运行它们。", "Push or upload images, and nodes without internet can run them.";

@@ -178,7 +178,9 @@ async fn work(engine: &Arc<Engine>, id: JobId, stop: watch::Receiver<bool>) -> R
                 }
             };
             // However it ended; stopped, too.
-            engine.set_upgrading(item.node, false).await?;
+            if begun.kind == JobKind::Upgrade {
+                engine.set_upgrading(item.node, false).await?;
+            }
             engine.end_item(id, item.node, outcome).await
         }
     });

@@ -248,7 +248,7 @@ impl Engine {
                 Ok(Ok(Answer::Downloaded { .. })) => return Ok(()),
                 Ok(Ok(_)) => return Err(Problem::internal("an answer to another question")),
                 // The link broke, not the download: it goes on when the node is back.
-                Ok(Err(problem)) if problem.code == Code::Unreachable => sleep(PAUSE).await,
+                Ok(Err(problem)) if problem.code == Code::Unreachable && Instant::now() < until => sleep(PAUSE).await,
                 Ok(Err(problem)) => return Err(problem),
                 Err(_) => return Err(Problem::conflict("software-late")),
             }

@@ -1,18 +1,18 @@
 //! Archives of images, as `docker save` and `podman save` write them: their images become the registry's.
 
 use super::{blobs::digest_of, make_folder};
-use crate::{Actor, Engine, PackageUpload, packages::disk};
+use crate::{Actor, Engine, PackageUpload, jobs::check_space, packages::disk};
 use edgedeck_model::{
     Code, Problem,
     image::{ARCHIVE_BYTES_MAX, is_repository, is_tag, registry_of},
 };
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::json;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    io::{Read, Seek, SeekFrom, Write},
     path::{Component, Path},
     sync::Arc,
 };
@@ -20,7 +20,11 @@ use tempfile::NamedTempFile;
 
 /// Most files in an archive, and largest file that describes others, in bytes.
 const FILES_MAX: usize = 100_000;
+/// Largest header that stands before a file, in bytes.
+const EXTENSION_MAX: u64 = 64 * 1024;
 const DESCRIPTION_MAX: u64 = 16 * 1024 * 1024;
+/// What is copied between two looks at the disk, in bytes.
+const PIECE: u64 = 8 * 1024 * 1024;
 const IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
@@ -51,6 +55,19 @@ fn broken(detail: impl ToString) -> Problem {
 impl Archive {
     /// Finds the files without reading them.
     fn open(mut file: File) -> Result<Self, Problem> {
+        file.rewind().map_err(disk)?;
+        // What stands before an entry for its long name is read whole: none may be long.
+        for entry in tar::Archive::new(&file).entries_with_seek().map_err(broken)?.raw(true) {
+            let entry = entry.map_err(broken)?;
+            let kind = entry.header().entry_type();
+            let is_extension = kind.is_gnu_longname()
+                || kind.is_gnu_longlink()
+                || kind.is_pax_local_extensions()
+                || kind.is_pax_global_extensions();
+            if is_extension && entry.size() > EXTENSION_MAX {
+                return Err(broken("it holds a name that is too long"));
+            }
+        }
         file.rewind().map_err(disk)?;
         let mut archive = tar::Archive::new(&file);
         let (mut places, mut links) = (BTreeMap::new(), Vec::new());
@@ -139,11 +156,30 @@ fn unpacked(mut file: File, folder: &Path) -> Result<File, Problem> {
         return Ok(file);
     }
     let mut plain = tempfile::tempfile_in(folder).map_err(disk)?;
-    let written = io::copy(&mut GzDecoder::new(file).take(ARCHIVE_BYTES_MAX + 1), &mut plain).map_err(broken)?;
+    let written = copy_within(
+        MultiGzDecoder::new(file).take(ARCHIVE_BYTES_MAX + 1),
+        &mut plain,
+        folder,
+    )?;
     if written > ARCHIVE_BYTES_MAX {
         return Err(Problem::new(Code::TooLarge).with("max", ARCHIVE_BYTES_MAX));
     }
     Ok(plain)
+}
+
+/// Copies as long as the disk has space that others need, too.
+fn copy_within(mut from: impl Read, to: &mut File, folder: &Path) -> Result<u64, Problem> {
+    let mut written = 0;
+    loop {
+        check_space(folder)?;
+        let mut piece = Vec::new();
+        from.by_ref().take(PIECE).read_to_end(&mut piece).map_err(broken)?;
+        if piece.is_empty() {
+            return Ok(written);
+        }
+        to.write_all(&piece).map_err(disk)?;
+        written += piece.len() as u64;
+    }
 }
 
 /// A blob that was copied out of an archive.
@@ -156,7 +192,7 @@ struct Copied {
 
 fn copy(archive: &Archive, name: &str, folder: &Path) -> Result<Copied, Problem> {
     let mut file = NamedTempFile::new_in(folder).map_err(disk)?;
-    io::copy(&mut archive.read(name)?, &mut file).map_err(disk)?;
+    copy_within(archive.read(name)?, file.as_file_mut(), folder)?;
     file.as_file().sync_all().map_err(disk)?;
     let mut magic = [0; 2];
     let mut begin = File::open(file.path()).map_err(disk)?;

@@ -277,11 +277,17 @@ impl Engine {
     /// Says that a push counts on a blob, so that it is not collected before its manifest comes.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// [`Code::NotFound`] for one that has just been collected.
     pub async fn touch_blob(&self, repository: &str, digest: &str) -> Result<()> {
         let (repository, digest) = (repository.to_owned(), digest.to_owned());
         self.store
-            .write(move |tx| tx.link_blob(&repository, &digest).map(drop))
+            .write(move |tx| {
+                if tx.link_blob(&repository, &digest)? {
+                    Ok(())
+                } else {
+                    Err(Problem::not_found("blob").into())
+                }
+            })
             .await
     }
 }

@@ -1,16 +1,19 @@
 //! What nobody names any more: manifests without a name, blobs without a manifest, uploads that never ended.
 
 use crate::{Engine, error::Result};
-use edgedeck_model::time::{DAY, HOUR};
+use edgedeck_model::{
+    app::is_package_hash,
+    time::{DAY, HOUR},
+};
 use rusqlite::{Connection, params};
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 /// How long a blob without a manifest is kept: its push may not have ended.
-const BLOB_KEPT: i64 = HOUR;
+const BLOB_KEPT: i64 = DAY;
 /// How long a manifest without a name is kept.
 const UNNAMED_KEPT: i64 = DAY;
 /// How long an upload may stand still.
-const UPLOAD_KEPT: i64 = DAY;
+const UPLOAD_KEPT: i64 = 6 * HOUR;
 /// Manifests in one go: a transaction must not hold up others.
 const AT_ONCE: u32 = 500;
 
@@ -60,11 +63,21 @@ impl Engine {
                 let rows = statement.query_map([], |row| row.get(0))?;
                 rows.collect::<rusqlite::Result<_>>()?
             };
-            Ok((blobs, uploads))
+            let kept: HashSet<String> = {
+                let mut statement = tx.prepare_cached("SELECT substr(digest, 8) FROM registry_blob")?;
+                let rows = statement.query_map([], |row| row.get(0))?;
+                rows.collect::<rusqlite::Result<_>>()?
+            };
+            Ok((kept, uploads))
         });
-        let (blobs, uploads) = collected.await?;
-        for digest in blobs {
-            remove(&self.blob_file(&digest));
+        let (kept, uploads) = collected.await?;
+        // Also what a crash has left between a file and its row.
+        for file in fs::read_dir(self.registry_folder()).into_iter().flatten().flatten() {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            if is_package_hash(&name) && !kept.contains(name.as_ref()) {
+                remove(&file.path());
+            }
         }
         let Ok(files) = fs::read_dir(self.registry_folder().join("uploads")) else {
             return Ok(());

@@ -42,16 +42,24 @@ struct Manifest {
     media_type: Option<String>,
     config: Option<Descriptor>,
     #[serde(default)]
-    layers: Vec<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
     #[serde(default)]
-    manifests: Vec<Descriptor>,
+    manifests: Option<Vec<Descriptor>>,
+}
+
+impl Manifest {
+    fn layers(&self) -> &[Descriptor] {
+        self.layers.as_deref().unwrap_or_default()
+    }
+
+    fn manifests(&self) -> &[Descriptor] {
+        self.manifests.as_deref().unwrap_or_default()
+    }
 }
 
 #[derive(Deserialize)]
 struct Descriptor {
     digest: String,
-    #[serde(default)]
-    size: u64,
     /// Of layers that are had elsewhere.
     #[serde(default)]
     urls: Vec<String>,
@@ -107,7 +115,7 @@ impl Tx<'_> {
             platforms: BTreeSet::new(),
         };
         let missing = |what: &str, digest: &str| Problem::not_found(what).with("digest", digest);
-        for part in manifest.config.iter().chain(&manifest.layers) {
+        for part in manifest.config.iter().chain(manifest.layers()) {
             if !is_digest(&part.digest) {
                 return Err(invalid("image-digest").into());
             }
@@ -118,13 +126,17 @@ impl Tx<'_> {
                 return Err(missing("manifest-blob", &part.digest).into());
             }
             if checked.parts.insert(part.digest.clone()) {
-                checked.bytes = checked.bytes.saturating_add(part.size);
+                let bytes = "SELECT bytes FROM registry_blob WHERE digest = ?1";
+                let bytes: u64 = self
+                    .prepare_cached(bytes)?
+                    .query_row([&part.digest], |row| row.get(0))?;
+                checked.bytes = checked.bytes.saturating_add(bytes);
             }
         }
         if let Some(config) = &manifest.config {
             checked.platforms.extend(engine.get(&config.digest).cloned());
         }
-        for part in &manifest.manifests {
+        for part in manifest.manifests() {
             let (_, bytes, platforms) =
                 stored(self, repository, &part.digest)?.ok_or_else(|| missing("manifest-blob", &part.digest))?;
             if checked.parts.insert(part.digest.clone()) {
@@ -139,10 +151,12 @@ impl Tx<'_> {
 
     /// Forgets a manifest that nobody names; what it named may go.
     pub(super) fn drop_manifest(&mut self, repository: &str, digest: &str) -> Result<()> {
+        let now = self.now().0;
+        // What it named is without a name from now on, not since it was pushed.
         self.execute(
-            "UPDATE registry_blob SET used_at = 0 WHERE digest IN \
+            "UPDATE registry_manifest SET pushed_at = ?3 WHERE repository = ?1 AND digest IN \
              (SELECT digest FROM registry_part WHERE repository = ?1 AND manifest = ?2)",
-            [repository, digest],
+            params![repository, digest, now],
         )?;
         for table in [
             "registry_part WHERE manifest",
@@ -210,9 +224,9 @@ impl Engine {
             .unwrap_or_default()
             .to_owned();
         let is_image =
-            IMAGES.contains(&media_type.as_str()) && manifest.config.is_some() && manifest.manifests.is_empty();
+            IMAGES.contains(&media_type.as_str()) && manifest.config.is_some() && manifest.manifests().is_empty();
         let is_index =
-            INDEXES.contains(&media_type.as_str()) && manifest.config.is_none() && manifest.layers.is_empty();
+            INDEXES.contains(&media_type.as_str()) && manifest.config.is_none() && manifest.layers().is_empty();
         let says_same = manifest.media_type.as_ref().is_none_or(|said| *said == media_type);
         if manifest.schema_version != 2 || !(is_image || is_index) || !says_same {
             return Err(invalid("image-manifest"));
@@ -247,6 +261,12 @@ impl Engine {
             }
             let subject = match &tag {
                 Some(tag) => {
+                    // The image that had the name is without it from now on.
+                    tx.execute(
+                        "UPDATE registry_manifest SET pushed_at = ?3 WHERE repository = ?1 AND digest = \
+                         (SELECT digest FROM registry_tag WHERE repository = ?1 AND tag = ?2)",
+                        params![repository, tag, now],
+                    )?;
                     tx.execute(
                         "INSERT OR REPLACE INTO registry_tag (repository, tag, digest, tagged_at, tagged_by) \
                          VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -303,8 +323,13 @@ impl Engine {
             let digest = digest.ok_or_else(|| Problem::not_found("manifest"))?;
             let is_part = "SELECT count(*) FROM registry_part WHERE repository = ?1 AND digest = ?2";
             let parts: u64 = tx.query_row(is_part, [&repository, &digest], |row| row.get(0))?;
+            let pinned = "SELECT count(*) FROM version WHERE instr(doc, ?1) > 0";
+            let pinned: u64 = tx.query_row(pinned, [&digest], |row| row.get(0))?;
             if by_digest && parts > 0 {
                 return Err(Problem::conflict("image-in-list").into());
+            }
+            if by_digest && pinned > 0 {
+                return Err(Problem::conflict("image-in-version").into());
             }
             if !by_digest {
                 tx.execute(
@@ -314,7 +339,7 @@ impl Engine {
             }
             let left = "SELECT count(*) FROM registry_tag WHERE repository = ?1 AND digest = ?2";
             let left: u64 = tx.query_row(left, [&repository, &digest], |row| row.get(0))?;
-            if by_digest || (left == 0 && parts == 0) {
+            if by_digest || (left == 0 && parts == 0 && pinned == 0) {
                 tx.drop_manifest(&repository, &digest)?;
             }
             let between = if by_digest { '@' } else { ':' };

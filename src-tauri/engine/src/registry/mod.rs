@@ -115,12 +115,12 @@ impl Engine {
         self.registry_folder().join(digest.trim_start_matches("sha256:"))
     }
 
-    /// Says which port the registry listens on.
+    /// Says which port the registry listens on, if any.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn serve_registry(&self, port: u16) -> Result<()> {
-        *self.lab_store.port.write() = Some(port);
+    pub async fn serve_registry(&self, port: Option<u16>) -> Result<()> {
+        *self.lab_store.port.write() = port;
         self.registry_moved().await
     }
 

@@ -94,7 +94,7 @@ async fn crowds(lab: &mut MefLab, seed: u32) -> anyhow::Result<()> {
             f64::from(1 + chance(seed, at, "cpu", 12)) / 10.0
         };
         let memory = if small {
-            4
+            8
         } else {
             16 + chance(seed, at, "memory", 1024)
         };
