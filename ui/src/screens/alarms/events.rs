@@ -52,7 +52,10 @@ fn family(kind: EventKind) -> (&'static str, Text) {
         | EventKind::NodeOnline
         | EventKind::NodeOffline
         | EventKind::NodeDegraded
-        | EventKind::NodeRestarted => ("nodes", OF_NODES),
+        | EventKind::NodeRestarted
+        | EventKind::RequestInvalid
+        | EventKind::RequestRefused
+        | EventKind::CertificateNotRenewed => ("nodes", OF_NODES),
         EventKind::InstanceRunning
         | EventKind::InstanceExited
         | EventKind::InstanceFailed
