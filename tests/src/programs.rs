@@ -262,11 +262,14 @@ impl Edgedeckd {
         Ok(console)
     }
 
-    /// Address of the agents' listener, as `join` takes it.
+    /// Address of the agents' listener on this machine, as `join` takes it.
     pub fn agents_url(&self) -> String {
         self.listeners
             .get("agents")
-            .map(|address| format!("https://{address}"))
+            .map(|address| match address.ip() {
+                ip if ip.is_unspecified() => format!("https://127.0.0.1:{}", address.port()),
+                _ => format!("https://{address}"),
+            })
             .unwrap_or_default()
     }
 }

@@ -51,7 +51,7 @@ pub struct State {
     pub serial: String,
     /// `host:port` of the engine, likeliest first.
     pub addresses: Vec<String>,
-    /// SHA-256 of the lab's CA certificate, in hex.
+    /// SHA-256 of the lab's present CA certificate, in hex.
     pub ca_hash: String,
     pub joined_at: Time,
 }
@@ -211,6 +211,20 @@ impl Home {
             }),
             Err(HomeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Self::load`], but a damaged file is as good as none.
+    ///
+    /// # Errors
+    /// [`HomeError::Io`].
+    pub fn load_or_none<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, HomeError> {
+        match self.load(name) {
+            Err(HomeError::Damaged { path, detail }) => {
+                tracing::error!("{} is damaged and not used: {detail}", path.display());
+                Ok(None)
+            }
+            other => other,
         }
     }
 

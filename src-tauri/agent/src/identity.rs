@@ -1,6 +1,6 @@
 //! Who a node is: its key pair, the certificate that the engine gave it, and the lab's CA that it trusts.
 
-use edgedeck_model::Time;
+use edgedeck_model::{Time, certificate::NodeTrust};
 use edgedeck_protocol::{Trusted, revocation_mark};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::{
@@ -213,6 +213,27 @@ pub fn certificate_hash(pem: &str) -> Result<String, IdentityError> {
         .next()
         .ok_or(IdentityError::Empty("certificate"))?;
     Ok(hex::encode(Sha256::digest(&first)))
+}
+
+/// Which CAs of a PEM are trusted, and which of them a certificate names as its issuer.
+///
+/// # Errors
+/// [`IdentityError`] when one of them cannot be read.
+pub fn trust_of(ca_pem: &str, certificate_pem: &str) -> Result<NodeTrust, IdentityError> {
+    let wrong = |error: x509_parser::nom::Err<_>| IdentityError::Certificate(error.to_string());
+    let own = certificates(certificate_pem, "node certificate")?;
+    let own = own.first().ok_or(IdentityError::Empty("node certificate"))?;
+    let (_, own) = x509_parser::parse_x509_certificate(own).map_err(wrong)?;
+    let mut trust = NodeTrust::default();
+    for der in certificates(ca_pem, "CA certificate")? {
+        let (_, root) = x509_parser::parse_x509_certificate(&der).map_err(wrong)?;
+        let hash = hex::encode(Sha256::digest(&der));
+        if root.subject().as_raw() == own.issuer().as_raw() {
+            trust.issuer.clone_from(&hash);
+        }
+        trust.roots.push(hash);
+    }
+    Ok(trust)
 }
 
 /// From when to when the first certificate of a PEM holds.

@@ -21,14 +21,14 @@ use crate::{
     switch,
     workloads::Workloads,
 };
-use edgedeck_model::{Code, Problem, node::Facts, time::HOUR};
+use edgedeck_model::{Code, JobId, Problem, node::Facts, time::HOUR};
 use edgedeck_protocol::{Answer, FromAgent, HEARTBEAT, Hello, Outside, Task, ToAgent, VERSIONS, Welcome};
 use futures::future::BoxFuture;
 use nix::sys::statvfs::statvfs;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, RwLock, Semaphore, mpsc},
+    sync::{Notify, RwLock, Semaphore, mpsc, watch},
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -192,6 +192,8 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
         own: Own::default(),
         untold_damage: options.home.damaged(),
         renewal_asked: None,
+        tells_trust: false,
+        is_former: false,
     };
     tokio::pin!(stop);
     let ended = tokio::select! {
@@ -220,6 +222,10 @@ struct Agent {
     /// Damage found at the start, until it was told once: it may be mended sooner than anybody hears of it.
     untold_damage: Option<String>,
     renewal_asked: Option<std::time::Instant>,
+    /// The engine wants to know which CAs this agent goes by.
+    tells_trust: bool,
+    /// Its certificate does not come from the lab's present CA.
+    is_former: bool,
 }
 
 /// What the agent tells of itself among the node's facts.
@@ -313,7 +319,9 @@ impl Agent {
     /// Serves one link until it ends.
     async fn serve(&mut self, mut link: Link, welcome: Welcome, address: &str) -> LinkEnd {
         let heartbeat = Duration::from_millis(welcome.heartbeat.clamp(1_000, HEARTBEAT).into());
-        self.welcomed(welcome, address).await;
+        if let Err(error) = self.welcomed(&mut link, welcome, address).await {
+            return LinkEnd::Broken(error);
+        }
         self.observations.samples().rewind();
         let mut facts = self.observations.facts.clone();
         facts.mark_changed();
@@ -336,10 +344,9 @@ impl Agent {
                         link.close().await;
                         return LinkEnd::Removed;
                     }
-                    Ok(ToAgent::Welcome(welcome)) => {
-                        self.welcomed(welcome, address).await;
-                        Ok(())
-                    }
+                    Ok(ToAgent::Welcome(welcome)) => self.welcomed(&mut link, welcome, address).await,
+                    Ok(ToAgent::Authorities { pem }) => self.take_authorities(&mut link, &pem).await,
+                    Ok(ToAgent::Certificate { pem }) => self.renew(&mut link, pem).await,
                     Ok(ToAgent::Desired(desired)) => {
                         // The engine sends it to managed nodes only: one that just waited has been put to work.
                         self.set_managed(true);
@@ -381,14 +388,10 @@ impl Agent {
                 },
                 Some(answer) = answer_queue.recv() => {
                     // First how far it came: after its answer a download has no progress any more.
-                    if progress.has_changed().unwrap_or(false) {
-                        let told = *progress.borrow_and_update();
-                        facts.mark_changed();
-                        if let Some((job, percent)) = told
-                            && let Err(error) = send(&mut link, FromAgent::Progress { job, percent }).await
-                        {
-                            return LinkEnd::Broken(error);
-                        }
+                    if progress.has_changed().unwrap_or(false)
+                        && let Err(error) = tell_progress(&mut link, &mut progress, &mut facts).await
+                    {
+                        return LinkEnd::Broken(error);
                     }
                     let sent = send(&mut link, answer).await;
                     if self.software.is_asked() {
@@ -397,18 +400,7 @@ impl Agent {
                     }
                     sent
                 }
-                Ok(()) = progress.changed() => {
-                    let now = *progress.borrow_and_update();
-                    match now {
-                        Some((job, percent)) => {
-                            if percent == 100 {
-                                facts.mark_changed();
-                            }
-                            send(&mut link, FromAgent::Progress { job, percent }).await
-                        }
-                        None => Ok(()),
-                    }
-                }
+                Ok(()) = progress.changed() => tell_progress(&mut link, &mut progress, &mut facts).await,
                 _ = beat.tick() => {
                     if self.own != self.present_own() {
                         facts.mark_changed();
@@ -431,7 +423,7 @@ impl Agent {
         }
     }
 
-    async fn welcomed(&mut self, welcome: Welcome, address: &str) {
+    async fn welcomed(&mut self, link: &mut Link, welcome: Welcome, address: &str) -> Result<(), LinkError> {
         self.observations.set_pace(welcome.sample_interval);
         self.set_managed(welcome.managed);
         if let Some(key) = &welcome.software_key
@@ -459,6 +451,56 @@ impl Agent {
                 tracing::error!("{}", crate::chain(&error));
             }
         }
+        self.tells_trust = welcome.ca_pem.is_some();
+        match welcome.ca_pem {
+            Some(pem) => self.take_authorities(link, &pem).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Trusts these CAs from now on, and tells the engine which they are; asks for a certificate of the first of them.
+    async fn take_authorities(&mut self, link: &mut Link, pem: &str) -> Result<(), LinkError> {
+        if let Err(problem) = self.trust(pem).await {
+            tracing::error!("the lab's CAs are not taken: {problem}");
+        }
+        self.tell_trust(link).await?;
+        if self.is_former {
+            self.ask_renewal(link).await?;
+        }
+        Ok(())
+    }
+
+    async fn trust(&mut self, pem: &str) -> Result<(), String> {
+        if self.home.ca_pem().is_ok_and(|present| present == pem) {
+            return Ok(());
+        }
+        let trust = Trust::new(pem).map_err(|error| crate::chain(&error))?;
+        let mut access = self.base.access.write().await;
+        self.home.store_ca(pem).map_err(|error| crate::chain(&error))?;
+        access.trust = trust;
+        tracing::info!("the lab's CAs have changed");
+        self.base.state.ca_hash = identity::certificate_hash(pem).map_err(|error| crate::chain(&error))?;
+        self.home
+            .store_state(&self.base.state)
+            .map_err(|error| crate::chain(&error))
+    }
+
+    async fn tell_trust(&mut self, link: &mut Link) -> Result<(), LinkError> {
+        let certificate = self.base.access.read().await.identity.certificate_pem.clone();
+        let known = self.home.ca_pem().map_err(|error| crate::chain(&error));
+        let trust = known.and_then(|ca| identity::trust_of(&ca, &certificate).map_err(|error| crate::chain(&error)));
+        let trust = match trust {
+            Ok(trust) => trust,
+            Err(problem) => {
+                tracing::error!("{problem}");
+                return Ok(());
+            }
+        };
+        self.is_former = trust.roots.first() != Some(&trust.issuer);
+        if self.tells_trust {
+            send(link, FromAgent::Trusts(trust)).await?;
+        }
+        Ok(())
     }
 
     /// What is so now.
@@ -526,12 +568,18 @@ impl Agent {
         let asked_lately = self
             .renewal_asked
             .is_some_and(|at| at.elapsed() < Duration::from_millis(HOUR as u64));
-        let due =
-            identity::validity(&identity.certificate_pem).is_ok_and(|life| identity::renewal_due(life, crate::now()));
-        if !due || asked_lately {
-            return Ok(());
+        let due = self.is_former
+            || identity::validity(&identity.certificate_pem)
+                .is_ok_and(|life| identity::renewal_due(life, crate::now()));
+        if due && !asked_lately {
+            self.ask_renewal(link).await?;
         }
-        match identity::request(&identity.key_pem, &self.base.state.serial) {
+        Ok(())
+    }
+
+    async fn ask_renewal(&mut self, link: &mut Link) -> Result<(), LinkError> {
+        let key_pem = self.base.access.read().await.identity.key_pem.clone();
+        match identity::request(&key_pem, &self.base.state.serial) {
             Ok(csr_pem) => {
                 self.renewal_asked = Some(std::time::Instant::now());
                 tracing::info!("asking for a new certificate");
@@ -563,10 +611,11 @@ impl Agent {
                 self.be_well();
             }
             ToAgent::Pace { sample_interval } => self.observations.set_pace(sample_interval),
-            ToAgent::Certificate { pem } => self.renew(pem).await,
             // Those that end a link, or begin one, or ask something, were taken before.
             ToAgent::Refused { reason } => tracing::warn!("the engine refuses: {reason}"),
             ToAgent::Welcome(_)
+            | ToAgent::Authorities { .. }
+            | ToAgent::Certificate { .. }
             | ToAgent::Desired(_)
             | ToAgent::Outside(_)
             | ToAgent::Request { .. }
@@ -575,7 +624,12 @@ impl Agent {
     }
 
     /// Takes a new certificate, if it fits the key.
-    async fn renew(&mut self, certificate_pem: String) {
+    async fn renew(&mut self, link: &mut Link, certificate_pem: String) -> Result<(), LinkError> {
+        self.take_certificate(certificate_pem).await;
+        self.tell_trust(link).await
+    }
+
+    async fn take_certificate(&self, certificate_pem: String) {
         let mut access = self.base.access.write().await;
         let identity = Identity {
             certificate_pem,
@@ -651,6 +705,22 @@ impl Agent {
         }
         home.remove()?;
         Ok(Ending::Removed)
+    }
+}
+
+/// Tells how far a download has come; one that has ended, well or not, changes the facts.
+async fn tell_progress(
+    link: &mut Link,
+    progress: &mut watch::Receiver<Option<(JobId, u8)>>,
+    facts: &mut watch::Receiver<Option<Facts>>,
+) -> Result<(), LinkError> {
+    let told = *progress.borrow_and_update();
+    if told.is_none_or(|(_, percent)| percent == 100) {
+        facts.mark_changed();
+    }
+    match told {
+        Some((job, percent)) => send(link, FromAgent::Progress { job, percent }).await,
+        None => Ok(()),
     }
 }
 

@@ -91,13 +91,7 @@ impl Kept {
     /// # Errors
     /// [`HomeError::Io`].
     pub fn load(home: &Home) -> Result<Self, HomeError> {
-        match home.load(KEPT) {
-            Err(HomeError::Damaged { path, detail }) => {
-                tracing::error!("{} is damaged and not used: {detail}", path.display());
-                Ok(Self::default())
-            }
-            other => Ok(other?.unwrap_or_default()),
-        }
+        Ok(home.load_or_none(KEPT)?.unwrap_or_default())
     }
 
     /// # Errors

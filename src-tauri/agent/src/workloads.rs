@@ -56,8 +56,8 @@ impl Workloads {
         processes: Arc<Processes>,
         wake: Arc<Notify>,
     ) -> Result<Self, HomeError> {
-        let memory: Memory = load_or_new(&home, MEMORY_FILE)?.unwrap_or_default();
-        let desired: Option<Desired> = load_or_new(&home, DESIRED_FILE)?;
+        let memory: Memory = home.load_or_none(MEMORY_FILE)?.unwrap_or_default();
+        let desired: Option<Desired> = home.load_or_none(DESIRED_FILE)?;
         let mut machine = Machine::new(memory.clone());
         if let Some(desired) = desired {
             machine.want(desired, crate::now());
@@ -161,16 +161,6 @@ impl Workloads {
                 other => other,
             }
         }
-    }
-}
-
-fn load_or_new<T: serde::de::DeserializeOwned>(home: &Home, name: &str) -> Result<Option<T>, HomeError> {
-    match home.load(name) {
-        Err(HomeError::Damaged { path, detail }) => {
-            tracing::error!("{} is damaged and not used: {detail}", path.display());
-            Ok(None)
-        }
-        other => other,
     }
 }
 

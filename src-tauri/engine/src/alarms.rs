@@ -3,6 +3,7 @@
 use crate::{
     Actor, AliasKind, Engine,
     error::Result,
+    pki::judge_taken,
     store::{Store, Tx, row},
 };
 use edgedeck_model::{
@@ -78,6 +79,10 @@ impl Tx<'_> {
         self.put(&mut alarm)?;
         self.alias(AliasKind::Alarm, alarm.id.0)?;
         self.tell(EventKind::AlarmRaised, &alarm)
+    }
+
+    pub fn is_raised(&self, kind: AlarmKind, node: Option<NodeId>, subject: &str) -> Result<bool> {
+        Ok(active(self, kind, node, subject)?.is_some())
     }
 
     /// Clears an alarm if it is raised.
@@ -278,7 +283,8 @@ impl Engine {
     /// Raises an alarm for each certificate that ends soon, and clears those of the renewed.
     pub(crate) async fn judge_certificates(&self) -> Result<()> {
         let days = i64::from(self.settings().thresholds.certificate_days);
-        let (server_ends, ca_ends) = (self.pki.server().ends, self.pki.ca_facts().ends);
+        let cas = self.pki.present();
+        let (server_ends, ca_ends) = (cas.server.ends, cas.current.facts.ends);
         let authorities = self.list_authorities()?;
         self.store
             .write(move |tx| {
@@ -290,10 +296,11 @@ impl Engine {
                     let (left, late) = (left(ends).max(0).to_string(), left(ends) < days.min(25));
                     let facts = [("node", node.name.as_str()), ("days", left.as_str())];
                     let kind = AlarmKind::CertificateExpiring;
-                    if late && node.state.is_connected() && active(tx, kind, Some(node.id), "")?.is_none() {
+                    if late && node.state.is_connected() && !tx.is_raised(kind, Some(node.id), "")? {
                         tx.event(EventKind::CertificateNotRenewed, Some(node.id), &facts)?;
                     }
                     tx.judge(kind, Some(node.id), "", late, &facts)?;
+                    judge_taken(tx, &cas, &node)?;
                 }
                 for (kind, ends, subject) in [
                     (AlarmKind::CertificateExpiring, server_ends, "server"),

@@ -658,12 +658,14 @@ fn update(tx: &mut Tx<'_>, node: &Node, placement: &mut Placement, instance: &In
         }
     }
     let subject = placement.id.to_string();
-    let unhealthy = placement.parts.iter().find(|part| part.unhealthy);
-    let missing = placement
-        .parts
-        .iter()
-        .find(|part| part.reason == Some(Reason::NoSuchDevice));
-    for (kind, part) in [(AlarmKind::ProbeFailed, unhealthy), (AlarmKind::DeviceMissing, missing)] {
+    let unhealthy: fn(&PartStatus) -> bool = |part| part.unhealthy;
+    let missing: fn(&PartStatus) -> bool = |part| part.reason == Some(Reason::NoSuchDevice);
+    for (kind, suffers) in [(AlarmKind::ProbeFailed, unhealthy), (AlarmKind::DeviceMissing, missing)] {
+        let part = placement.parts.iter().find(|part| suffers(part));
+        // Nearly every report is of parts that are well and were.
+        if part.is_none() && !before.iter().any(suffers) {
+            continue;
+        }
         let told = |read: fn(&PartStatus) -> &str| part.map(read).unwrap_or_default().to_owned();
         let facts = facts(&[
             ("part", told(|part| &part.name)),

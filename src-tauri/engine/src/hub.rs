@@ -117,6 +117,20 @@ impl Hub {
         self.nodes.lock().values().filter(|node| node.link.is_some()).count()
     }
 
+    /// The nodes whose link is up.
+    pub fn linked(&self) -> Vec<NodeId> {
+        let nodes = self.nodes.lock();
+        let linked = nodes.iter().filter(|(_, presence)| presence.link.is_some());
+        linked.map(|(node, _)| *node).collect()
+    }
+
+    /// Ends a node's link; its agent has to come again.
+    pub fn cut(&self, node: NodeId) {
+        if let Some(presence) = self.nodes.lock().get_mut(&node) {
+            presence.link = None;
+        }
+    }
+
     pub fn is_linked(&self, node: NodeId) -> bool {
         self.nodes
             .lock()
@@ -280,6 +294,7 @@ impl Engine {
             addresses: self.agent_addresses(),
             managed: known.managed,
             software_key: Some(self.software.public_key()),
+            ca_pem: Some(self.pki.present().pem()),
         };
         // The queue is new and empty.
         let _queued = sender.try_send(ToAgent::Welcome(welcome));
@@ -470,6 +485,7 @@ impl Session {
                 }
                 Ok(())
             }
+            FromAgent::Trusts(trust) => engine.take_trust(self.node, trust).await,
             FromAgent::Renew { csr_pem } => engine.renew(self.node, &csr_pem).await,
         }
     }

@@ -188,6 +188,7 @@ impl Engine {
                             last_seen: None,
                             certificate_ends: None,
                             key_hash: certificate.key_hash,
+                            trust: None,
                         };
                         tx.alias(AliasKind::Node, id.0)?;
                         tx.event(EventKind::NodeJoined, Some(id), &[("node", &node.name)])?;
@@ -209,7 +210,7 @@ impl Engine {
         Ok(JoinReply {
             node: id,
             certificate_pem: pem,
-            ca_pem: self.pki.ca_pem().to_owned(),
+            ca_pem: self.pki.present().current.pem.clone(),
             addresses: self.agent_addresses(),
             software_key: Some(self.software.public_key()),
         })

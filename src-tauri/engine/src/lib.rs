@@ -45,7 +45,7 @@ pub use identity::{Identified, SignedIn};
 pub use jobs::JobUpload;
 pub use open::{OpenError, Options};
 pub use packages::PackageUpload;
-pub use pki::{CLIENT_URI, ClientTrust, NODE_URI, Pki, Revoked, ServerCertificate, key_hash};
+pub use pki::{CLIENT_URI, ClientTrust, LabCa, LabCas, NODE_URI, Pki, Revoked, ServerCertificate, key_hash};
 pub use registry::{BlobUpload, StoredManifest};
 pub use seal::random_hex;
 pub use store::{Effect, Store, Tx, WriteStats};

@@ -111,12 +111,12 @@ impl Engine {
         let lock = Lock::take(&data)?;
         let (store, effects) = Store::open(&data.join("edgedeck.db"), clock.clone())?;
         let seal = Arc::new(Seal::open(&data.join("secret.key"))?);
-        let pki = Pki::open(&store, &seal, &clock, &hosts).await?;
+        let settings = settings::load(&store)?;
+        let pki = Pki::open(&store, &seal, &clock, hosts, &settings.addresses).await?;
         let clients = Clients::open(&store, &pki)?;
         let outsides = outside::Outsides::open(&store, seal.clone())?;
         let software = software::SoftwareStore::open(&store, &seal).await?;
         let lab_store = registry::LabStore::open(&store, &seal).await?;
-        let settings = settings::load(&store)?;
         let identity = identity::Identity::open(&store)?;
         let alarms = alarms::Active::open(&store)?;
         let hub = hub::Hub::open(&store, &clock)?;

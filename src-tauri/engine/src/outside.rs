@@ -6,7 +6,7 @@ use crate::{
     Actor, Engine,
     error::{Error, Result},
     pki,
-    seal::Seal,
+    seal::{self, Seal},
     store::{Store, Tx},
 };
 use edgedeck_model::{
@@ -60,7 +60,7 @@ fn load(store: &Store, seal: &Seal) -> Result<Outside> {
     store.read(|connection| read(connection, seal))
 }
 
-fn read(connection: &Connection, seal: &Seal) -> Result<Outside> {
+fn read(connection: &Connection, sealing: &Seal) -> Result<Outside> {
     let revision = connection
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
         .query_row([REVISION], |row| row.get(0))
@@ -71,10 +71,9 @@ fn read(connection: &Connection, seal: &Seal) -> Result<Outside> {
         revoked: Vec::new(),
     });
     let registry = stored_registry(connection)?.map(|registry| -> Result<RegistryAccount> {
-        let sealed: Vec<u8> = connection.query_row("SELECT sealed FROM secret WHERE name = ?1", [PASSWORD], |row| {
-            row.get(0)
-        })?;
-        let password = seal.unseal(PASSWORD, &sealed).map_err(Problem::internal)?;
+        let sealed = seal::stored(connection, PASSWORD)?;
+        let sealed = sealed.ok_or_else(|| Problem::internal("a registry without its password"))?;
+        let password = sealing.unseal(PASSWORD, &sealed).map_err(Problem::internal)?;
         Ok(RegistryAccount {
             address: registry.address,
             account: registry.account,
@@ -145,10 +144,7 @@ impl Engine {
             };
             match sealed {
                 Some(sealed) => {
-                    tx.execute(
-                        "INSERT OR REPLACE INTO secret (name, sealed) VALUES (?1, ?2)",
-                        params![PASSWORD, sealed],
-                    )?;
+                    tx.put_secret(PASSWORD, &sealed)?;
                 }
                 // The password of one registry is not for another.
                 None if stored_registry(tx)?.is_none_or(|present| present.address != registry.address) => {
@@ -177,7 +173,7 @@ impl Engine {
             if tx.execute("DELETE FROM setting WHERE key = ?1", [REGISTRY])? == 0 {
                 return Err(Problem::not_found("registry").into());
             }
-            tx.execute("DELETE FROM secret WHERE name = ?1", [PASSWORD])?;
+            tx.forget_secret(PASSWORD)?;
             tx.outside_changed()?;
             tx.audit(&actor, "registry.delete", "")
         });

@@ -1,6 +1,6 @@
 //! Packages: `.tar.gz` files kept beside the database under their SHA-256; here those of processes.
 
-use crate::{Actor, Engine, error::Error, jobs::check_space};
+use crate::{Actor, Engine, error::Error};
 use edgedeck_model::{
     Code, Problem,
     api::{PACKAGE_MAX, Package},
@@ -19,6 +19,8 @@ use tempfile::NamedTempFile;
 /// Most bytes and files that a package may unpack to.
 const UNPACKED_MAX: u64 = 2 * 1024 * 1024 * 1024;
 const FILES_MAX: usize = 100_000;
+/// Free bytes that uploads leave on the data's disk.
+const DISK_LEFT: u64 = 512 * 1024 * 1024;
 /// How often the free space is looked at while a file arrives, in bytes.
 const LOOK_EVERY: u64 = 64 * 1024 * 1024;
 /// Most programs that are named to choose from.
@@ -59,6 +61,18 @@ pub fn disk(error: io::Error) -> Problem {
         detail: Some(error.to_string()),
         ..Problem::new(Code::StoreUnavailable)
     }
+}
+
+/// Refuses to write more to the disk that holds `data` when it is nearly full: the database lies there, too.
+///
+/// # Errors
+/// [`Code::StoreUnavailable`].
+pub fn check_space(data: &Path) -> Result<(), Problem> {
+    let space = nix::sys::statvfs::statvfs(data).map_err(|error| disk(error.into()))?;
+    if space.blocks_available() * space.fragment_size() < DISK_LEFT {
+        return Err(disk(io::ErrorKind::StorageFull.into()));
+    }
+    Ok(())
 }
 
 impl Engine {

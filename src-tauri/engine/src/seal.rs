@@ -1,9 +1,11 @@
 //! Sealing of secrets at rest, with a key that lies outside the database.
 
+use crate::{error::Result, store::Tx};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand::{SecureRandom, SystemRandom},
 };
+use rusqlite::{Connection, OptionalExtension, params};
 use std::{
     fs,
     io::{self, Write},
@@ -45,7 +47,7 @@ impl Seal {
     ///
     /// # Errors
     /// When the file cannot be read or written, or holds no key.
-    pub fn open(path: &Path) -> Result<Self, SealError> {
+    pub fn open(path: &Path) -> std::result::Result<Self, SealError> {
         let shown = path.display().to_string();
         let file = |source| SealError::File {
             path: shown.clone(),
@@ -83,7 +85,7 @@ impl Seal {
     ///
     /// # Errors
     /// When the system gives no randomness.
-    pub fn seal(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub fn seal(&self, name: &str, secret: &[u8]) -> std::result::Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).map_err(|_| SealError::Seal)?;
         let mut sealed = secret.to_vec();
@@ -99,7 +101,7 @@ impl Seal {
 
     /// # Errors
     /// When it was sealed with another key or under another name, or was changed.
-    pub fn unseal(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    pub fn unseal(&self, name: &str, sealed: &[u8]) -> std::result::Result<Zeroizing<Vec<u8>>, SealError> {
         let fail = || SealError::Open { name: name.to_owned() };
         let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(fail)?;
         let mut bytes = Zeroizing::new(rest.to_vec());
@@ -117,11 +119,38 @@ impl Seal {
     }
 }
 
+/// What is sealed under a name, if anything is.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn stored(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>> {
+    let sealed = connection
+        .prepare_cached("SELECT sealed FROM secret WHERE name = ?1")?
+        .query_row([name], |row| row.get(0));
+    Ok(sealed.optional()?)
+}
+
+impl Tx<'_> {
+    /// Keeps what was sealed under a name, instead of what was there.
+    pub fn put_secret(&mut self, name: &str, sealed: &[u8]) -> Result<()> {
+        self.execute(
+            "INSERT OR REPLACE INTO secret (name, sealed) VALUES (?1, ?2)",
+            params![name, sealed],
+        )?;
+        Ok(())
+    }
+
+    pub fn forget_secret(&mut self, name: &str) -> Result<()> {
+        self.execute("DELETE FROM secret WHERE name = ?1", [name])?;
+        Ok(())
+    }
+}
+
 /// Random bytes in lower-case hex, for tokens.
 ///
 /// # Errors
 /// When the system gives no randomness.
-pub fn random_hex<const BYTES: usize>() -> Result<String, SealError> {
+pub fn random_hex<const BYTES: usize>() -> std::result::Result<String, SealError> {
     let mut bytes = [0; BYTES];
     SystemRandom::new().fill(&mut bytes).map_err(|_| SealError::Seal)?;
     Ok(hex::encode(bytes))

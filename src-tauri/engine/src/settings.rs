@@ -121,6 +121,7 @@ impl Engine {
         });
         let stored = stored.await?;
         *self.settings.write() = Arc::new(stored.clone());
+        self.renew_server().await;
         self.registry_moved().await?;
         Ok(stored)
     }

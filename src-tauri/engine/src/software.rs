@@ -6,7 +6,7 @@ use crate::{
     Actor, Engine, PackageUpload,
     error::{Error, Result},
     packages::disk,
-    seal::{Seal, SealError},
+    seal::{self, Seal, SealError},
     store::Store,
 };
 use edgedeck_model::{
@@ -59,25 +59,14 @@ pub struct SoftwareStore {
 
 impl SoftwareStore {
     /// Reads the key, or makes it at the first run.
-    pub async fn open(store: &Store, seal: &Seal) -> std::result::Result<Self, KeyError> {
-        let sealed: Option<Vec<u8>> = store.read(|connection| {
-            Ok(connection
-                .query_row("SELECT sealed FROM secret WHERE name = ?1", [KEY], |row| row.get(0))
-                .optional()?)
-        })?;
+    pub async fn open(store: &Store, sealing: &Seal) -> std::result::Result<Self, KeyError> {
+        let sealed = store.read(|connection| seal::stored(connection, KEY))?;
         let secret = match sealed {
-            Some(sealed) => seal.unseal(KEY, &sealed)?.to_vec(),
+            Some(sealed) => sealing.unseal(KEY, &sealed)?.to_vec(),
             None => {
                 let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| KeyError::Key)?;
-                let sealed = seal.seal(KEY, made.as_ref())?;
-                let stored = store.write(move |tx| {
-                    tx.execute(
-                        "INSERT INTO secret (name, sealed) VALUES (?1, ?2)",
-                        params![KEY, sealed],
-                    )?;
-                    Ok(())
-                });
-                stored.await?;
+                let sealed = sealing.seal(KEY, made.as_ref())?;
+                store.write(move |tx| tx.put_secret(KEY, &sealed)).await?;
                 made.as_ref().to_vec()
             }
         };
@@ -199,7 +188,7 @@ impl Engine {
     }
 
     /// Makes packages of the engine's own agents where there are none yet, or the programs are others by now.
-    pub(crate) async fn make_own(&self) -> std::result::Result<(), Problem> {
+    async fn make_own(&self) -> std::result::Result<(), Problem> {
         let _turn = self.software.making.lock().await;
         let programs = self.software.programs.read().clone();
         for (arch, path) in programs {

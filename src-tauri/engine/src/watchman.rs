@@ -31,8 +31,10 @@ impl Engine {
         if due(MINUTE) {
             self.sample_lab();
             self.send_outside_again();
+            self.mend_pki().await;
         }
         if due(HOUR) {
+            outcomes.push(("CA", self.advance_ca().await));
             outcomes.push(("certificates", self.judge_certificates().await));
             outcomes.push(("retention", self.retain().await));
             outcomes.push(("archives", self.retain_archives().await));

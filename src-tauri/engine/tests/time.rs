@@ -7,7 +7,9 @@ use edgedeck_engine::{Actor, Clock, Engine, Options};
 use edgedeck_model::{
     Code, NodeId, Problem, Time,
     alarm::{Alarm, AlarmKind},
-    api::{AlarmQuery, ManageBody},
+    api::{AlarmQuery, EventQuery, ManageBody},
+    certificate::{CaStage, CaStep, LabAuthority, NodeTrust},
+    event::EventKind,
     join::JoinTokenKind,
     node::NodeState,
     telemetry::{Metric, Sample, Value},
@@ -110,6 +112,29 @@ impl Lab {
         self.engine.tick().await;
     }
 
+    /// The same lab after a restart of the engine, which forgets what was only in memory.
+    async fn reopen(self) -> Self {
+        let Self { engine, _data } = self;
+        let (clock, data) = (engine.clock.clone(), engine.data().to_owned());
+        engine.close().await;
+        // The engine's own loops let go of it within a round.
+        let mut engine = Some(engine);
+        while Arc::strong_count(engine.as_ref().unwrap()) > 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        drop(engine.take());
+        let engine = Engine::open(Options {
+            data,
+            clock,
+            hosts: BTreeSet::new(),
+            addresses: Vec::new(),
+        });
+        Self {
+            engine: engine.await.unwrap(),
+            _data,
+        }
+    }
+
     fn alarms(&self) -> Vec<Alarm> {
         self.engine.list_alarms(&AlarmQuery::default()).unwrap().items
     }
@@ -152,10 +177,133 @@ async fn a_certificate_near_its_end_is_an_alarm_until_it_is_renewed() {
     lab.engine.tick().await;
     assert_eq!(lab.alarms(), []);
 
-    // The engine's own ends after two years.
-    lab.pass((730 - 67 - 29) * DAY).await;
-    let own = lab.alarms().into_iter().find(|alarm| alarm.node.is_none());
-    assert_eq!(own.map(|alarm| alarm.kind), Some(AlarmKind::CertificateExpiring));
+    // The engine renews its own, which would end after two years.
+    let own = lab.engine.pki.present().server.ends;
+    lab.pass((730 - 67 - 31) * DAY).await;
+    assert_eq!(lab.engine.pki.present().server.ends, own);
+    lab.pass(2 * DAY).await;
+    assert!(lab.engine.pki.present().server.ends > own.plus(600 * DAY));
+    assert!(lab.alarms().iter().all(|alarm| alarm.node.is_some()));
+}
+
+/// The serials' CAs as an agent would tell them.
+fn trust_of(lab: &Lab) -> NodeTrust {
+    let cas = lab.engine.pki.present();
+    NodeTrust {
+        roots: cas.all().map(|ca| ca.hash.clone()).collect(),
+        issuer: cas.current.hash.clone(),
+    }
+}
+
+fn reason(outcome: Result<LabAuthority, Problem>) -> String {
+    outcome
+        .err()
+        .map(|problem| problem.fact("reason").to_owned())
+        .unwrap_or_default()
+}
+
+#[tokio::test]
+async fn the_labs_ca_gives_way_to_the_next_when_everybody_is_ready() {
+    let (lab, one) = (Lab::open().await, Machine::new("A"));
+    let node = lab.managed(&one).await;
+    let step = async |step, force| lab.engine.change_ca(&Actor::engine(), step, force).await;
+    for early in [CaStep::Cancel, CaStep::Switch, CaStep::End] {
+        assert_eq!(reason(step(early, true).await), "ca-step");
+    }
+    let first = lab.engine.pki.present().current.hash.clone();
+    let actor = Actor::engine();
+    let script = lab.engine.create_client_certificate(&actor, "script".to_owned());
+    script.await.unwrap();
+
+    let begun = step(CaStep::Begin, false).await.unwrap();
+    let change = begun.change.unwrap();
+    assert_eq!(
+        (change.stage, change.behind_count, change.behind[0].id),
+        (CaStage::Coming, 1, node)
+    );
+    assert_eq!(begun.pem.matches("BEGIN CERTIFICATE").count(), 2);
+    assert_eq!(
+        lab.engine.pki.present().current.hash,
+        first,
+        "nothing comes from it yet"
+    );
+    assert_eq!(reason(step(CaStep::Begin, true).await), "ca-step");
+    assert_eq!(reason(step(CaStep::Switch, false).await), "ca-nodes");
+
+    // Cancelled, it is as if it had never been.
+    let cancelled = step(CaStep::Cancel, false).await.unwrap();
+    assert!(cancelled.change.is_none() && cancelled.pem.matches("BEGIN CERTIFICATE").count() == 1);
+    step(CaStep::Begin, false).await.unwrap();
+
+    // A node that does not take it for a day is an alarm, and an event once.
+    lab.pass(DAY + HOUR).await;
+    lab.pass(HOUR).await;
+    assert_eq!(kinds(&lab.alarms()), [AlarmKind::CaNotTaken]);
+    let events = lab.engine.list_events(&EventQuery::default()).unwrap().items;
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| event.kind == EventKind::CaNotTaken)
+            .count(),
+        1
+    );
+    let (session, mut frames) = lab.connect(&one, node).await;
+    assert!(
+        matches!(frames.try_recv(), Ok(ToAgent::Welcome(welcome)) if welcome.ca_pem == Some(lab.engine.pki.present().pem()))
+    );
+    session.receive(FromAgent::Trusts(trust_of(&lab))).await.unwrap();
+    assert_eq!(lab.alarms(), []);
+
+    // What was committed is there after a restart.
+    let lab = lab.reopen().await;
+    let step = async |step, force| lab.engine.change_ca(&Actor::engine(), step, force).await;
+    assert_eq!(lab.engine.lab_authority().unwrap().change.unwrap().behind_count, 0);
+    let (session, mut frames) = lab.connect(&one, node).await;
+    let second = lab.engine.pki.present().other.as_ref().unwrap().0.hash.clone();
+    step(CaStep::Switch, false).await.unwrap();
+    assert_eq!(lab.engine.pki.present().current.hash, second);
+    let told = std::iter::from_fn(|| frames.try_recv().ok())
+        .any(|frame| matches!(frame, ToAgent::Authorities { pem } if pem == lab.engine.pki.present().pem()));
+    assert!(told, "the connected node is told");
+    assert_eq!(reason(step(CaStep::End, false).await), "ca-nodes");
+    session.receive(FromAgent::Trusts(trust_of(&lab))).await.unwrap();
+    assert_eq!(reason(step(CaStep::End, false).await), "ca-clients");
+    let lab = lab.reopen().await;
+    let ended = lab.engine.change_ca(&Actor::engine(), CaStep::End, true).await.unwrap();
+    assert!(ended.change.is_none());
+    let cas = lab.engine.pki.present();
+    assert_eq!(
+        cas.all().map(|ca| ca.hash.as_str()).collect::<Vec<_>>(),
+        [second.as_str()]
+    );
+    assert!(lab.engine.list_client_certificates().unwrap()[0].revoked_at.is_some());
+    let subjects = [&cas.current.facts.subject, &cas.current.facts.issuer];
+    assert!(
+        subjects.iter().all(|name| name.contains("EdgeDeck lab CA 2")),
+        "{subjects:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_ca_that_ends_gives_way_by_itself() {
+    let lab = Lab::open().await;
+    let change = |lab: &Lab| lab.engine.lab_authority().unwrap().change.map(|change| change.stage);
+    let first = lab.engine.pki.present().current.hash.clone();
+    lab.pass((7_300 - 181) * DAY).await;
+    assert_eq!(change(&lab), None);
+    lab.pass(2 * DAY).await;
+    assert_eq!(change(&lab), Some(CaStage::Coming));
+    lab.pass(148 * DAY).await;
+    assert_eq!(
+        (change(&lab), &lab.engine.pki.present().current.hash),
+        (Some(CaStage::Coming), &first)
+    );
+    lab.pass(2 * DAY).await;
+    assert_eq!(change(&lab), Some(CaStage::Former));
+    assert_ne!(lab.engine.pki.present().current.hash, first);
+    lab.pass(30 * DAY).await;
+    assert_eq!(change(&lab), None);
+    assert_eq!(lab.alarms(), []);
 }
 
 #[tokio::test]

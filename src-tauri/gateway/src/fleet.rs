@@ -88,7 +88,7 @@ fn present_node(hub: &Hub, peer: &Peer) -> Result<NodeId, Problem> {
 async fn ca(State(hub): State<Arc<Hub>>) -> Response {
     (
         [(header::CONTENT_TYPE, "application/x-pem-file")],
-        hub.engine.pki.ca_pem().to_owned(),
+        hub.engine.pki.present().current.pem.clone(),
     )
         .into_response()
 }

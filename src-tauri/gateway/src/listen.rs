@@ -4,6 +4,7 @@ use crate::{
     limit::{Rate, RateLimit},
     tls::{Guard, Issuer, Tls},
 };
+use anyhow::Context;
 use axum::{
     Router,
     http::StatusCode,
@@ -133,7 +134,13 @@ pub async fn answer(router: Router, request: Request<Incoming>) -> Result<Respon
 }
 
 /// Serves `router` until `stop`, then lets open requests end.
-pub async fn serve(listener: TcpListener, tls: Tls, router: Router, refusals: Arc<Refusals>, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<Tls>,
+    router: Router,
+    refusals: Arc<Refusals>,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
@@ -196,13 +203,14 @@ impl Watch {
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
-    tls: Tls,
+    tls: Arc<Tls>,
     router: Router,
     refusals: &Refusals,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
-    let accepted = TlsAcceptor::from(tls.config).accept(stream);
+    let config = tls.config().context("no TLS")?;
+    let accepted = TlsAcceptor::from(config).accept(stream);
     let stream = match tokio::time::timeout(HANDSHAKE_TIME, accepted).await? {
         Ok(stream) => stream,
         Err(error) => {
@@ -214,7 +222,7 @@ async fn connection(
     };
     let chain: Vec<_> = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
     let mut watch = Watch {
-        guard: tls.guard.map(|guard| (guard.changes(), guard)),
+        guard: tls.guard.clone().map(|guard| (guard.changes(), guard)),
         chain,
     };
     // A resumed session brings its certificate along unjudged.

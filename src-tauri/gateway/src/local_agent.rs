@@ -61,7 +61,12 @@ impl LocalAgent {
                 "--token",
                 &secret,
             ])
-            .args(["--ca-hash", &engine.pki.ca_hash(), "--no-service", "--state"])
+            .args([
+                "--ca-hash",
+                &engine.pki.present().current.hash,
+                "--no-service",
+                "--state",
+            ])
             .arg(&self.state)
             .stdin(Stdio::null())
             .kill_on_drop(true);

@@ -7,7 +7,7 @@ use crate::{
     fleet, listen, local,
     local_agent::LocalAgent,
     registry,
-    tls::{self, Admission, TlsError},
+    tls::{Admission, Tls, TlsError},
 };
 use axum::{Extension, Router};
 use edgedeck_engine::{Clock, Engine, OpenError};
@@ -165,13 +165,13 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             "agents" => (Admission::Nodes, fleet::router(engine.clone(), agent_files.clone())),
             "registry" => (Admission::Anybody, registry::router(engine.clone())),
             _ => (
-                Admission::Clients(engine.client_trust()),
+                Admission::Clients,
                 mef::router(engine.clone(), options.mef_options.clone()),
             ),
         };
         serving.spawn(listen::serve(
             socket,
-            tls::tls(&engine.pki, admission)?,
+            Arc::new(Tls::new(engine.clone(), admission)?),
             router,
             Arc::new(listen::Refusals::new(engine.clone(), name)),
             stop.clone(),

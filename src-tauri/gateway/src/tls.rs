@@ -1,6 +1,6 @@
 //! TLS for the listeners: the engine's certificate, and who may show a client certificate.
 
-use edgedeck_engine::{ClientTrust, Pki};
+use edgedeck_engine::{ClientTrust, Engine, LabCas};
 use parking_lot::Mutex;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
@@ -12,17 +12,17 @@ use rustls::{
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 use tokio::sync::watch;
 
 /// What a listener asks of the other end.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub enum Admission {
     Anybody,
-    /// A certificate of the lab's CA is verified where shown; the router decides who needs one.
+    /// A certificate of the lab's CAs is verified where shown; the router decides who needs one.
     Nodes,
     /// A certificate of the lab's CA or of the outside one for clients, that is not revoked.
-    Clients(watch::Receiver<Arc<ClientTrust>>),
+    Clients,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -35,10 +35,35 @@ pub enum TlsError {
     Tls(#[from] rustls::Error),
 }
 
+/// What was made of something that changes, until it does.
+struct Made<K, V>(Mutex<Option<(Arc<K>, V)>>);
+
+impl<K, V: Clone> Made<K, V> {
+    fn of(&self, key: &Arc<K>, make: impl FnOnce() -> V) -> V {
+        let mut made = self.0.lock();
+        match &*made {
+            Some((known, value)) if Arc::ptr_eq(known, key) => value.clone(),
+            _ => {
+                let value = make();
+                *made = Some((key.clone(), value.clone()));
+                value
+            }
+        }
+    }
+}
+
+impl<K, V> Default for Made<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
 /// A listener's TLS, and who guards it.
-#[derive(Clone)]
 pub struct Tls {
-    pub config: Arc<ServerConfig>,
+    engine: Arc<Engine>,
+    admission: Admission,
+    /// With the lab's CAs and the engine's certificate as they are now; none if those cannot be used.
+    config: Made<LabCas, Option<Arc<ServerConfig>>>,
     pub guard: Option<Arc<Guard>>,
 }
 
@@ -49,34 +74,53 @@ pub enum Issuer {
     Outside,
 }
 
-pub fn tls(pki: &Pki, admission: Admission) -> Result<Tls, TlsError> {
-    let server = pki.server();
-    let chain = CertificateDer::pem_slice_iter(server.chain_pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(TlsError::Certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(server.key_pem.as_bytes()).map_err(TlsError::Certificate)?;
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let lab = || roots([pki.ca_der()]);
-    let (builder, guard) = match admission {
-        Admission::Anybody => (builder.with_no_client_auth(), None),
-        Admission::Nodes => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(lab()?, provider()).allow_unauthenticated();
-            (
-                builder.with_client_cert_verifier(verifier.build().map_err(TlsError::Verifier)?),
-                None,
-            )
-        }
-        Admission::Clients(trust) => {
-            let guard = Arc::new(Guard::new(lab()?, trust)?);
-            (builder.with_client_cert_verifier(guard.clone()), Some(guard))
-        }
-    };
-    let mut config = builder.with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Tls {
-        config: Arc::new(config),
-        guard,
-    })
+impl Tls {
+    /// # Errors
+    /// When the engine's certificate cannot be used.
+    pub fn new(engine: Arc<Engine>, admission: Admission) -> Result<Self, TlsError> {
+        let guard = match &admission {
+            Admission::Clients => Some(Arc::new(Guard::new(engine.clone())?)),
+            Admission::Anybody | Admission::Nodes => None,
+        };
+        let tls = Self {
+            engine,
+            admission,
+            config: Made::default(),
+            guard,
+        };
+        tls.make(&tls.engine.pki.present())?;
+        Ok(tls)
+    }
+
+    /// What to meet a new connection with.
+    pub fn config(&self) -> Option<Arc<ServerConfig>> {
+        let present = self.engine.pki.present();
+        self.config.of(&present, || {
+            self.make(&present)
+                .inspect_err(|error| tracing::error!(error = error as &dyn std::error::Error, "TLS cannot be set up"))
+                .ok()
+        })
+    }
+
+    fn make(&self, cas: &LabCas) -> Result<Arc<ServerConfig>, TlsError> {
+        let chain = CertificateDer::pem_slice_iter(cas.server.chain_pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(TlsError::Certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(cas.server.key_pem.as_bytes()).map_err(TlsError::Certificate)?;
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let builder = match (&self.admission, &self.guard) {
+            (Admission::Nodes, _) => {
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(lab_roots(cas)?, provider()).allow_unauthenticated();
+                builder.with_client_cert_verifier(verifier.build().map_err(TlsError::Verifier)?)
+            }
+            (_, Some(guard)) => builder.with_client_cert_verifier(guard.clone()),
+            (_, None) => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -91,32 +135,46 @@ fn roots<'a>(ders: impl IntoIterator<Item = &'a [u8]>) -> Result<Arc<RootCertSto
     Ok(roots.into())
 }
 
+fn usable(made: Result<Arc<dyn ClientCertVerifier>, TlsError>, what: &str) -> Verifier {
+    made.inspect_err(|error| tracing::error!(error = error as &dyn std::error::Error, what, "a CA is not usable"))
+        .ok()
+}
+
 fn verifier(roots: Arc<RootCertStore>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
     verifier.build().map_err(TlsError::Verifier)
 }
 
-/// Judges client certificates by what the lab trusts now, which changes while connections are open.
-#[derive(Debug)]
-pub struct Guard {
-    lab: Arc<dyn ClientCertVerifier>,
-    trust: watch::Receiver<Arc<ClientTrust>>,
-    outside: Mutex<Option<Outside>>,
+fn lab_roots(cas: &LabCas) -> Result<Arc<RootCertStore>, TlsError> {
+    roots(cas.all().map(|ca| ca.der.as_slice()))
 }
 
-/// The verifier of outside certificates that was made of a trust.
-#[derive(Debug)]
-struct Outside {
-    trust: Arc<ClientTrust>,
-    verifier: Option<Arc<dyn ClientCertVerifier>>,
+type Verifier = Option<Arc<dyn ClientCertVerifier>>;
+
+/// Judges client certificates by what the lab trusts now, which changes while connections are open.
+pub struct Guard {
+    engine: Arc<Engine>,
+    trust: watch::Receiver<Arc<ClientTrust>>,
+    lab: Made<LabCas, Verifier>,
+    outside: Made<ClientTrust, Verifier>,
+    /// For what does not depend on whom the lab trusts.
+    signatures: Arc<dyn ClientCertVerifier>,
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
 }
 
 impl Guard {
-    fn new(lab: Arc<RootCertStore>, trust: watch::Receiver<Arc<ClientTrust>>) -> Result<Self, TlsError> {
+    fn new(engine: Arc<Engine>) -> Result<Self, TlsError> {
         Ok(Self {
-            lab: verifier(lab)?,
-            trust,
-            outside: Mutex::default(),
+            signatures: verifier(lab_roots(&engine.pki.present())?)?,
+            trust: engine.client_trust(),
+            engine,
+            lab: Made::default(),
+            outside: Made::default(),
         })
     }
 
@@ -125,22 +183,18 @@ impl Guard {
         self.trust.clone()
     }
 
-    fn outside(&self, trust: &Arc<ClientTrust>) -> Option<Arc<dyn ClientCertVerifier>> {
-        let mut known = self.outside.lock();
-        if let Some(known) = known.as_ref().filter(|known| Arc::ptr_eq(&known.trust, trust)) {
-            return known.verifier.clone();
-        }
-        let ders = trust.outside.iter().map(Vec::as_slice);
-        let made = (!trust.outside.is_empty()).then(|| roots(ders).and_then(verifier));
-        let verifier = made.transpose().unwrap_or_else(|error| {
-            tracing::error!(%error, "the outside CA for clients is not usable");
-            None
-        });
-        *known = Some(Outside {
-            trust: trust.clone(),
-            verifier: verifier.clone(),
-        });
-        verifier
+    fn lab(&self) -> Verifier {
+        let cas = self.engine.pki.present();
+        self.lab
+            .of(&cas, || usable(lab_roots(&cas).and_then(verifier), "the lab's CA"))
+    }
+
+    fn outside(&self, trust: &Arc<ClientTrust>) -> Verifier {
+        self.outside.of(trust, || {
+            let ders = trust.outside.iter().map(Vec::as_slice);
+            let made = (!trust.outside.is_empty()).then(|| roots(ders).and_then(verifier))?;
+            usable(made, "the outside CA for clients")
+        })
     }
 
     /// Whose certificate a chain begins with.
@@ -153,7 +207,8 @@ impl Guard {
         if trust.unknown {
             return Err(CertificateError::UnknownRevocationStatus.into());
         }
-        let by_lab = self.lab.verify_client_cert(leaf, rest, now).map(|_| Issuer::Lab);
+        let lab = self.lab().ok_or(CertificateError::UnknownIssuer)?;
+        let by_lab = lab.verify_client_cert(leaf, rest, now).map(|_| Issuer::Lab);
         let issuer = match (by_lab, self.outside(&trust)) {
             (
                 Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)),
@@ -190,7 +245,7 @@ impl ClientCertVerifier for Guard {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.lab.verify_tls12_signature(message, certificate, signed)
+        self.signatures.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -199,10 +254,10 @@ impl ClientCertVerifier for Guard {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.lab.verify_tls13_signature(message, certificate, signed)
+        self.signatures.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.lab.supported_verify_schemes()
+        self.signatures.supported_verify_schemes()
     }
 }

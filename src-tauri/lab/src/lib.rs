@@ -23,6 +23,7 @@ use edgedeck_agent::{
 };
 use edgedeck_model::Problem;
 use identities::Identities;
+use parking_lot::RwLock;
 use std::{fmt, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, watch},
@@ -106,7 +107,8 @@ pub(crate) struct Fleet {
     pub options: LabOptions,
     /// `host:port`
     pub address: String,
-    pub trust: Trust,
+    /// The lab's CAs, in PEM.
+    pub authorities: RwLock<(String, Trust)>,
     pub client: reqwest::Client,
     pub identities: Identities,
     pub opening: Semaphore,
@@ -137,7 +139,7 @@ pub async fn run(options: LabOptions, stop: watch::Receiver<bool>) -> Result<()>
     let fleet = Arc::new(Fleet {
         options,
         address,
-        trust,
+        authorities: RwLock::new((ca_pem, trust)),
         client,
         identities,
         opening,

@@ -7,13 +7,12 @@ use crate::{
     profile::Profile,
 };
 use edgedeck_agent::{
-    identity::{self, Identity},
+    identity::{self, Identity, Trust},
     join::{self, JoinError},
     link::{Link, LinkError},
 };
-use edgedeck_model::{Code, Problem, Time};
+use edgedeck_model::{Code, Problem, Time, certificate::NodeTrust};
 use edgedeck_protocol::{Answer, FromAgent, Hello, JoinRequest, Observed, Task, ToAgent, VERSIONS, Welcome};
-use rustls::ClientConfig;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -58,7 +57,7 @@ pub async fn join(fleet: &Fleet, profile: &Profile) -> Result<(), JoinError> {
 /// Lives the life of a node; ends when it is removed from the lab.
 pub async fn run(fleet: Arc<Fleet>, number: u32) {
     let profile = Profile::new(fleet.options.seed, number);
-    let Some(tls) = prepare(&fleet, &profile).await else {
+    let Some(mut identity) = prepare(&fleet, &profile).await else {
         return;
     };
     let mut instances = Instances::default();
@@ -71,13 +70,14 @@ pub async fn run(fleet: Arc<Fleet>, number: u32) {
             sleep(back).await;
             continue;
         }
-        match open(&fleet, &profile, &tls, instances.generation).await {
+        match open(&fleet, &profile, &identity, instances.generation).await {
             Ok((link, welcome)) => {
                 backoff = Duration::from_secs(1);
                 let mut linked = Linked {
                     fleet: &fleet,
                     profile,
                     instances: &mut instances,
+                    identity: &mut identity,
                     link,
                     sequence: 0,
                 };
@@ -97,7 +97,7 @@ pub async fn run(fleet: Arc<Fleet>, number: u32) {
     }
 }
 
-async fn prepare(fleet: &Fleet, profile: &Profile) -> Option<Arc<ClientConfig>> {
+async fn prepare(fleet: &Fleet, profile: &Profile) -> Option<Identity> {
     let serial = profile.serial();
     let mut wait = Duration::from_secs(1);
     loop {
@@ -116,14 +116,7 @@ async fn prepare(fleet: &Fleet, profile: &Profile) -> Option<Arc<ClientConfig>> 
         sleep(wait).await;
         wait = (wait * 2).min(BACKOFF_MAX);
     }
-    let identity = fleet.identities.take(&serial)?;
-    match fleet.trust.client(&identity) {
-        Ok(tls) => Some(Arc::new(tls)),
-        Err(error) => {
-            tracing::error!(serial, "{}", edgedeck_agent::chain(&error));
-            None
-        }
-    }
+    fleet.identities.take(&serial)
 }
 
 fn fault(fleet: &Fleet, profile: &Profile) -> (Option<Fault>, Duration) {
@@ -144,7 +137,7 @@ fn offline_for(fleet: &Fleet, profile: &Profile) -> Option<Duration> {
 async fn open(
     fleet: &Fleet,
     profile: &Profile,
-    tls: &Arc<ClientConfig>,
+    identity: &Identity,
     generation: u64,
 ) -> Result<(Link, Welcome), LinkError> {
     let _turn = fleet.opening.acquire().await.map_err(|_| LinkError::Closed)?;
@@ -157,7 +150,9 @@ async fn open(
         outside: Some(0),
         at: edgedeck_agent::now(),
     };
-    Link::open(&fleet.address, tls.clone(), hello).await
+    let tls = fleet.authorities.read().1.client(identity);
+    let tls = tls.map_err(|error| LinkError::Refused(edgedeck_agent::chain(&error)))?;
+    Link::open(&fleet.address, Arc::new(tls), hello).await
 }
 
 struct Waiting {
@@ -170,6 +165,7 @@ struct Linked<'a> {
     fleet: &'a Fleet,
     profile: Profile,
     instances: &'a mut Instances,
+    identity: &'a mut Identity,
     link: Link,
     sequence: u64,
 }
@@ -184,6 +180,9 @@ impl Linked<'_> {
         let phase = |what| chance::share(&self.profile.inputs(what));
         let mut beat_at = begun + heartbeat.mul_f64(phase(61));
         let mut sample_at = begun + pace.mul_f64(phase(62));
+        if let Some(pem) = &welcome.ca_pem {
+            self.take_authorities(pem).await?;
+        }
         let (mut fault, left) = fault(self.fleet, &self.profile);
         let mut fault_at = begun + left;
         let mut report_at = self.report().await?;
@@ -200,6 +199,8 @@ impl Linked<'_> {
             tokio::select! {
                 frame = self.link.receive() => match frame? {
                     ToAgent::Removed => return Ok(()),
+                    ToAgent::Authorities { pem } => self.take_authorities(&pem).await?,
+                    ToAgent::Certificate { pem } => self.renew(pem).await?,
                     // It pulls nothing; that it was told is all that there is to do.
                     ToAgent::Outside(outside) => {
                         let frame = FromAgent::OutsideTaken { revision: outside.revision, problem: None };
@@ -260,6 +261,40 @@ impl Linked<'_> {
                 }
             }
         }
+    }
+
+    /// Trusts these CAs, for the whole fleet, and asks for a certificate of the first.
+    async fn take_authorities(&mut self, pem: &str) -> Result<(), LinkError> {
+        if self.fleet.authorities.read().0 != pem
+            && let Ok(trust) = Trust::new(pem)
+        {
+            *self.fleet.authorities.write() = (pem.to_owned(), trust);
+        }
+        let trust = self.tell_trust().await?;
+        if trust.is_some_and(|trust| trust.roots.first() != Some(&trust.issuer))
+            && let Ok(csr_pem) = identity::request(&self.identity.key_pem, &self.profile.serial())
+        {
+            self.link.send(&FromAgent::Renew { csr_pem }).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_trust(&mut self) -> Result<Option<NodeTrust>, LinkError> {
+        let trust = identity::trust_of(&self.fleet.authorities.read().0, &self.identity.certificate_pem).ok();
+        if let Some(trust) = &trust {
+            self.link.send(&FromAgent::Trusts(trust.clone())).await?;
+        }
+        Ok(trust)
+    }
+
+    async fn renew(&mut self, pem: String) -> Result<(), LinkError> {
+        self.identity.certificate_pem = pem;
+        let serial = self.profile.serial();
+        if let Err(error) = self.fleet.identities.store(&serial, self.identity) {
+            tracing::warn!(serial, "keeping a certificate: {error}");
+        }
+        self.tell_trust().await?;
+        Ok(())
     }
 
     /// Reports the instances, and says when they change by themselves.

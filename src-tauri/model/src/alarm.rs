@@ -49,10 +49,12 @@ pub enum AlarmKind {
     RevocationsOverdue,
     /// The lab's own CA ends soon.
     CaExpiring,
+    /// A node does not trust the lab's coming CA yet.
+    CaNotTaken,
 }
 
 impl AlarmKind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NodeOffline,
         Self::CrashLoop,
         Self::DiskFull,
@@ -68,6 +70,7 @@ impl AlarmKind {
         Self::AuthorityExpiring,
         Self::RevocationsOverdue,
         Self::CaExpiring,
+        Self::CaNotTaken,
     ];
 
     pub fn severity(self) -> Severity {
@@ -78,7 +81,8 @@ impl AlarmKind {
             | Self::NpuHot
             | Self::DeviceMissing
             | Self::AgentDamaged
-            | Self::AuthorityExpiring => Severity::Major,
+            | Self::AuthorityExpiring
+            | Self::CaNotTaken => Severity::Major,
             Self::DiskFull
             | Self::CertificateExpiring
             | Self::ProbeFailed

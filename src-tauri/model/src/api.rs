@@ -8,7 +8,7 @@ use crate::{
     alarm::{Alarm, Thresholds},
     app::{App, Spec, Version},
     audit::AuditEntry,
-    certificate::{Authority, ClientCertificate, Purpose},
+    certificate::{Authority, CaStep, ClientCertificate, LabAuthority, Purpose},
     deployment::{Deployment, NewDeployment, Placement, PlanNode, PlanRequest, Wanted},
     event::Event,
     feed::{Feed, WatchQuery},
@@ -182,6 +182,10 @@ endpoints! {
     CreateClientCertificate: Post "/api/client-certificates", ADMIN, (), (), NewClientCertificateBody => NewClientCertificate;
     /// Refuses a client certificate from now on, on open connections too.
     RevokeClientCertificate: Delete "/api/client-certificates/{id}", ADMIN, ById<ClientCertificateId>, (), () => ();
+    /// The lab's own CA, and how far a change to another has come.
+    GetLabAuthority: Get "/api/lab-authority", ADMIN, (), (), () => LabAuthority;
+    /// Takes the next step of such a change.
+    ChangeLabAuthority: Post "/api/lab-authority", ADMIN, (), (), CaStepBody => LabAuthority;
     ListAuthorities: Get "/api/authorities", ADMIN, (), (), () => Vec<Authority>;
     /// Trusts an outside authority for a purpose; the one before is kept.
     ImportAuthority: Put "/api/authorities/{id}", ADMIN, ById<Purpose>, (), PemBody => Authority;
@@ -643,6 +647,14 @@ pub struct Package {
     pub bytes: u64,
     /// Files that can be named as the program.
     pub programs: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaStepBody {
+    pub step: CaStep,
+    /// Even if nodes or clients lose their way in by it.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Health of the engine itself.

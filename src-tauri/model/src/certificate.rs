@@ -1,6 +1,6 @@
 //! Certificates: outside authorities that the lab trusts, and the client certificates that it gives.
 
-use crate::{ClientCertificateId, Time};
+use crate::{ClientCertificateId, NodeId, Time};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -57,6 +57,83 @@ pub struct Certificate {
     pub fingerprint: String,
     pub begins: Time,
     pub ends: Time,
+}
+
+/// How far a change from one of the lab's CAs to the next has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaStage {
+    /// The next one is there and becomes known to the nodes; nothing comes from it yet.
+    Coming,
+    /// The next one has taken over; the one before is trusted still.
+    Former,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaStep {
+    /// Make the next one.
+    Begin,
+    /// Drop the coming one again.
+    Cancel,
+    /// Let the coming one take over.
+    Switch,
+    /// Trust the former one no longer.
+    End,
+}
+
+/// A change from one of the lab's CAs to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaChange {
+    pub stage: CaStage,
+    /// When this stage began.
+    pub since: Time,
+}
+
+/// The lab's own CA.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabAuthority {
+    pub current: Certificate,
+    /// What clients have to trust, in PEM: the current one first, and during a change the other one.
+    pub pem: String,
+    /// When the engine's own certificate ends.
+    pub server_ends: Time,
+    /// The names and addresses that are in it.
+    pub server_hosts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<CaChanging>,
+}
+
+/// Most nodes that [`CaChanging::behind`] names.
+pub const BEHIND_SHOWN: usize = 100;
+
+/// A change of the lab's CA that goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaChanging {
+    pub stage: CaStage,
+    pub since: Time,
+    /// The coming one, or the former one.
+    pub other: Certificate,
+    /// Nodes that are not ready for the next step: that do not trust the coming one yet, or whose own certificate is
+    /// the former one's.
+    pub behind: Vec<NodeBehind>,
+    pub behind_count: u32,
+    /// Client certificates of the former one that are still good.
+    pub clients: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeBehind {
+    pub id: NodeId,
+    pub name: String,
+}
+
+/// Which of the lab's CAs an agent goes by, each as the SHA-256 of its certificate in hex.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTrust {
+    pub roots: Vec<String>,
+    /// Where the agent's own certificate comes from; empty when none of the roots fits.
+    pub issuer: String,
 }
 
 /// An outside authority.

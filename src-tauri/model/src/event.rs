@@ -26,6 +26,8 @@ pub enum EventKind {
     RequestRefused,
     /// A node that is connected has not renewed its certificate in time.
     CertificateNotRenewed,
+    /// A node has not taken the lab's coming CA in time.
+    CaNotTaken,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

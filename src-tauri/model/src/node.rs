@@ -1,6 +1,6 @@
 //! Nodes: the boxes of the lab.
 
-use crate::{GroupId, NodeId, Time, npu::NpuChip};
+use crate::{GroupId, NodeId, Time, certificate::NodeTrust, npu::NpuChip};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -143,6 +143,9 @@ pub struct Node {
     pub certificate_ends: Option<Time>,
     /// SHA-256 of the agent's public key, in hex.
     pub key_hash: String,
+    /// As its agent has said; none of an agent that is too old to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<NodeTrust>,
 }
 
 /// What lists and tiles show of a node: small, because every open window holds all of them.

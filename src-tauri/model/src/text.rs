@@ -153,6 +153,10 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "authority.import" => ("导入外部 CA", "Outside CA imported"),
         "authority.restore" => ("恢复先前的外部 CA", "Earlier outside CA put back"),
         "backup.create" => ("备份", "Backup made"),
+        "ca.begin" => ("准备新的实验室 CA", "New lab CA made"),
+        "ca.cancel" => ("取消更换实验室 CA", "Change of the lab CA cancelled"),
+        "ca.end" => ("停用先前的实验室 CA", "Former lab CA dropped"),
+        "ca.switch" => ("启用新的实验室 CA", "New lab CA took over"),
         "certificate.show" => ("出示证书", "Certificate shown"),
         "client-certificate.create" => ("创建客户端证书", "Client certificate made"),
         "client-certificate.revoke" => ("吊销客户端证书", "Client certificate revoked"),
@@ -273,6 +277,7 @@ pub fn alarm_kind(kind: AlarmKind, lang: Lang) -> &'static str {
             AlarmKind::AuthorityExpiring => ("外部 CA 即将到期", "Outside CA expiring"),
             AlarmKind::RevocationsOverdue => ("吊销列表过期", "Revocations overdue"),
             AlarmKind::CaExpiring => ("实验室 CA 即将到期", "Lab CA expiring"),
+            AlarmKind::CaNotTaken => ("未接受新 CA", "New CA not taken"),
         },
     )
 }
@@ -337,6 +342,10 @@ pub fn alarm(alarm: &Alarm, lang: Lang) -> String {
             "实验室的 CA 证书将在 {days} 天后到期。",
             "The lab's own CA certificate ends in {days} days.",
         ),
+        AlarmKind::CaNotTaken => (
+            "节点 {node} 还没有接受实验室的新 CA；更换之后它将无法连接。",
+            "Node {node} has not taken the lab's new CA; once that takes over, it cannot connect.",
+        ),
     };
     fill(pick(lang, sentence), &alarm.facts)
 }
@@ -400,8 +409,12 @@ pub fn alarm_advice(kind: AlarmKind, lang: Lang) -> &'static str {
                 "Import new lists under Certificates; until then the old ones hold.",
             ),
             AlarmKind::CaExpiring => (
-                "请计划更换实验室的 CA，并让各节点重新加入。",
-                "Plan for a new CA of the lab, and for joining the nodes again.",
+                "在“证书”中更换实验室的 CA；到期前 30 天会自动更换。",
+                "Change the lab's CA under Certificates; 30 days before its end that happens by itself.",
+            ),
+            AlarmKind::CaNotTaken => (
+                "让该节点上线；如果其代理版本过旧，请升级，或在更换后让它重新加入。",
+                "Bring the node online; upgrade its agent if it is too old, or join the node again afterwards.",
             ),
         },
     )
@@ -446,6 +459,10 @@ pub fn event(event: &Event, lang: Lang) -> String {
         EventKind::CertificateNotRenewed => (
             "节点 {node} 没有按时更新证书，剩余 {days} 天。",
             "Node {node} has not renewed its certificate in time; it ends in {days} days.",
+        ),
+        EventKind::CaNotTaken => (
+            "节点 {node} 没有按时接受实验室的新 CA。",
+            "Node {node} has not taken the lab's new CA in time.",
         ),
     };
     fill(pick(lang, sentence), &event.facts)
@@ -778,6 +795,18 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
         "upload-offset" => (
             "续传位置不符，已收到 {offset} 字节",
             "the piece does not follow: {offset} bytes have arrived",
+        ),
+        "ca-step" => (
+            "实验室 CA 的更换已有进展，请查看最新状态",
+            "the change of the lab's CA has moved on; look at its newest state",
+        ),
+        "ca-nodes" => (
+            "{n} 个节点还没有准备好（{names}），将无法再连接",
+            "{n} nodes are not ready ({names}) and could not connect any more",
+        ),
+        "ca-clients" => (
+            "{n} 个有效的客户端证书由先前的 CA 签发，将不再被接受",
+            "{n} good client certificates come from the former CA and would be refused",
         ),
         "joined-already" => ("本机已加入", "this machine is joined already"),
         "no-agent" => (

@@ -4,6 +4,7 @@ use edgedeck_model::{
     DeploymentId, JobId, PlacementId, Problem, Time, VersionId,
     api::{LogLine, LogPage},
     app::Spec,
+    certificate::NodeTrust,
     deployment::{PartStatus, Wanted},
     node::Facts,
     software::Rules,
@@ -35,6 +36,9 @@ pub enum FromAgent {
     Renew { csr_pem: String },
     /// How far a download has come, in percent.
     Progress { job: JobId, percent: u8 },
+    /// Answers [`ToAgent::Authorities`] and a welcome with CAs, and tells that a new certificate is in use. Not for engines
+    /// whose welcome has no CAs.
+    Trusts(NodeTrust),
     /// Answers [`ToAgent::Outside`]: it is stored and in use, or why it is not.
     OutsideTaken { revision: u64, problem: Option<String> },
 }
@@ -67,6 +71,10 @@ pub enum ToAgent {
         sample_interval: u32,
     },
     Certificate {
+        pem: String,
+    },
+    /// The lab's CAs to trust from now on, in PEM, instead of those before; the node's certificate must come from the first.
+    Authorities {
         pem: String,
     },
     /// What the node needs to deal with systems outside the lab, instead of what it was sent before.
@@ -108,6 +116,9 @@ pub struct Welcome {
     /// The key that the lab signs software with, in hex: for agents that joined before they were told.
     #[serde(default)]
     pub software_key: Option<String>,
+    /// As [`ToAgent::Authorities`].
+    #[serde(default)]
+    pub ca_pem: Option<String>,
 }
 
 /// What a managed node needs to deal with systems outside the lab.

@@ -4,7 +4,8 @@
 use anyhow::{Context, Result};
 use edgedeck_model::{
     NodeId,
-    api::{self, ById, GroupBody, NewAppBody, NodeQuery, NodesBody},
+    api::{self, ById, CaStepBody, GroupBody, NewAppBody, NodeQuery, NodesBody},
+    certificate::CaStep,
     deployment::{NewDeployment, Target},
     node::{NodeRow, NodeState},
 };
@@ -127,6 +128,11 @@ async fn furnish(engine: &Edgedeckd, console: &Console, nodes: u32) -> Result<(P
         target: Target::Group(group.id),
     };
     let deployment = console.call::<api::CreateDeployment>((), (), body).await?;
+    // Some have not taken the next CA yet where faults have taken nodes away.
+    let (step, force) = (CaStep::Begin, false);
+    console
+        .call::<api::ChangeLabAuthority>((), (), CaStepBody { step, force })
+        .await?;
     let first = managed.first().context("a managed node")?;
     // Two samples of each node, and the first instances.
     tokio::time::sleep(Duration::from_secs(65)).await;

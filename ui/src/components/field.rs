@@ -1,5 +1,6 @@
 //! Form fields with label, help and error.
 
+use crate::i18n::Text;
 use edgedeck_model::{Code, Problem, text};
 use leptos::prelude::*;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -94,8 +95,9 @@ pub fn Field(
 #[component]
 pub fn Check(
     #[prop(into)] label: Signal<String>,
-    value: RwSignal<bool>,
-    #[prop(optional, into)] help: Option<Signal<String>>,
+    #[prop(into)] checked: Signal<bool>,
+    #[prop(into)] set: Callback<bool>,
+    #[prop(default = None)] help: Option<Text>,
     #[prop(optional, into)] disabled: Signal<bool>,
     #[prop(optional)] test: &'static str,
 ) -> impl IntoView {
@@ -106,12 +108,12 @@ pub fn Check(
                 type="checkbox"
                 id=id.clone()
                 data-test=test
-                prop:checked=move || value.get()
+                prop:checked=move || checked.get()
                 prop:disabled=move || disabled.get()
-                on:change:target=move |event| value.set(event.target().checked())
+                on:change:target=move |event| set.run(event.target().checked())
             />
             <label for=id>{move || label.get()}</label>
-            {help.map(|help| view! { <p class="field-note">{move || help.get()}</p> })}
+            {help.map(|help| view! { <p class="field-note">{help.t()}</p> })}
         </div>
     }
 }

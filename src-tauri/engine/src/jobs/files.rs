@@ -1,7 +1,11 @@
 //! What nodes send for a job: one file each, in the job's folder.
 
 use super::Sent;
-use crate::{Engine, error::Result, packages::disk};
+use crate::{
+    Engine,
+    error::Result,
+    packages::{check_space, disk},
+};
 use edgedeck_model::{
     Code, JobId, NodeId, Problem,
     job::{ItemState, Job, JobItem, JobState, LOGS_BYTES_MAX},
@@ -10,13 +14,11 @@ use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 use tempfile::NamedTempFile;
 
-/// Free bytes that uploads leave on the data's disk.
-const DISK_LEFT: u64 = 512 * 1024 * 1024;
 /// How often the free space is looked at while a file arrives, in bytes.
 const LOOK_EVERY: u64 = 8 * 1024 * 1024;
 
@@ -78,14 +80,6 @@ impl Drop for JobUpload {
             sent.remove(&self.key);
         }
     }
-}
-
-pub fn check_space(data: &Path) -> std::result::Result<(), Problem> {
-    let space = nix::sys::statvfs::statvfs(data).map_err(|error| disk(error.into()))?;
-    if space.blocks_available() * space.fragment_size() < DISK_LEFT {
-        return Err(disk(io::ErrorKind::StorageFull.into()));
-    }
-    Ok(())
 }
 
 impl Engine {

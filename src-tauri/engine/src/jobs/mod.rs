@@ -5,7 +5,7 @@ mod logs;
 mod run;
 mod software;
 
-pub use files::{JobUpload, check_space};
+pub use files::JobUpload;
 
 use crate::{
     Actor, Engine,

@@ -4,6 +4,7 @@ use super::Done;
 use crate::{
     Actor, Engine,
     error::Result,
+    seal,
     store::{Tx, row},
 };
 use edgedeck_model::{
@@ -12,7 +13,7 @@ use edgedeck_model::{
     software::{Server, Source, check_url, host_of},
 };
 use edgedeck_protocol::{Answer, SoftwareFrom, Task};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -34,9 +35,8 @@ fn password_name(job: JobId) -> String {
 }
 
 /// The account's password is not needed any more.
-pub fn forget_password(tx: &Tx<'_>, job: JobId) -> Result<()> {
-    tx.execute("DELETE FROM secret WHERE name = ?1", [password_name(job)])?;
-    Ok(())
+pub fn forget_password(tx: &mut Tx<'_>, job: JobId) -> Result<()> {
+    tx.forget_secret(&password_name(job))
 }
 
 /// Whether a job with software has not come to its end on a node.
@@ -90,16 +90,15 @@ impl Engine {
                 secret = Some(std::mem::take(&mut server.password));
             }
             Source::Lab { version } => {
-                self.make_own().await?;
-                let (kept, version) = (self.list_software().await?, version.clone());
-                if !kept.iter().any(|software| software.version == version) {
+                let kept = self.list_software().await?;
+                if !kept.iter().any(|software| software.version == *version) {
                     return Err(Problem::not_found("software"));
                 }
             }
             Source::Downloaded if kind == JobKind::Download => return Err(Problem::invalid("source", "required")),
             Source::Downloaded => {}
         }
-        let (actor, seal) = (actor.clone(), self.seal.clone());
+        let (actor, sealing) = (actor.clone(), self.seal.clone());
         let begun = self.store.write(move |tx| {
             let mut refused = HashMap::new();
             let mut free = Vec::new();
@@ -116,11 +115,8 @@ impl Engine {
             let job = tx.create_job(&actor, kind, Some(source), &free)?;
             if let Some(secret) = secret {
                 let name = password_name(job.id);
-                let sealed = seal.seal(&name, secret.as_bytes()).map_err(Problem::internal)?;
-                tx.execute(
-                    "INSERT INTO secret (name, sealed) VALUES (?1, ?2)",
-                    params![name, sealed],
-                )?;
+                let sealed = sealing.seal(&name, secret.as_bytes()).map_err(Problem::internal)?;
+                tx.put_secret(&name, &sealed)?;
             }
             tx.prune_jobs()?;
             Ok((Some(job), refused))
@@ -225,11 +221,7 @@ impl Engine {
 
     fn job_password(&self, job: JobId) -> std::result::Result<String, Problem> {
         let name = password_name(job);
-        let sealed: Option<Vec<u8>> = self.store.read(|connection| {
-            Ok(connection
-                .query_row("SELECT sealed FROM secret WHERE name = ?1", [&name], |row| row.get(0))
-                .optional()?)
-        })?;
+        let sealed = self.store.read(|connection| seal::stored(connection, &name))?;
         let sealed = sealed.ok_or_else(|| Problem::internal("a job without its password"))?;
         let password = self.seal.unseal(&name, &sealed).map_err(Problem::internal)?;
         Ok(String::from_utf8_lossy(&password).into_owned())

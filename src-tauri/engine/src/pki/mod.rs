@@ -2,34 +2,60 @@
 
 mod authorities;
 mod clients;
+mod rotation;
 mod x509;
 
 pub use authorities::stored_chain;
 pub use clients::{ClientTrust, Clients};
+pub use rotation::judge_taken;
 pub use x509::Revoked;
 
 use crate::{
     Clock,
     error::{Error, Result},
-    seal::{Seal, SealError},
+    seal::{self, Seal, SealError},
     store::{Store, Tx},
 };
-use edgedeck_model::{NodeId, Problem, Time, certificate::Certificate, time::DAY};
+use edgedeck_model::{
+    NodeId, Problem, Time,
+    certificate::{CaChange, Certificate},
+    time::DAY,
+};
+use parking_lot::RwLock;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
-use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 const CA_DAYS: i64 = 7_300;
+const CA_NAME: &str = "EdgeDeck lab CA";
 const SERVER_DAYS: i64 = 730;
+/// The engine's certificate is renewed when less than this is left of it, in milliseconds.
+const SERVER_RENEWED_BEFORE: i64 = 30 * DAY;
+/// Most hosts in the engine's certificate.
+const SERVER_HOSTS_MAX: usize = 64;
 /// How long a node's certificate lasts; its agent renews when a third is left.
 const NODE_DAYS: i64 = 90;
 const CLIENT_DAYS: i64 = 730;
+/// Names that secrets are sealed under.
+const CA: &str = "ca-certificate";
+const CA_KEY: &str = "ca-key";
+const OTHER_CA: &str = "ca-other-certificate";
+const OTHER_CA_KEY: &str = "ca-other-key";
+const SERVER: &str = "server-certificate";
+const SERVER_KEY: &str = "server-key";
+const SERVER_HOSTS: &str = "server-hosts";
 /// Begin of the URI in a node's certificate; its id follows.
 pub const NODE_URI: &str = "edgedeck:node:";
 /// Begin of the URI in an API client's certificate; its name follows.
@@ -47,14 +73,83 @@ pub enum PkiError {
     Stored(&'static str),
 }
 
-/// The authority and the engine's own certificate.
+/// The lab's CAs and the engine's own certificate.
 pub struct Pki {
-    ca_pem: String,
-    ca_der: Vec<u8>,
-    ca_subject: Vec<u8>,
-    ca_facts: Certificate,
+    present: RwLock<Arc<LabCas>>,
+    /// Held while they are changed, so that each change builds on the one before.
+    changing: tokio::sync::Mutex<()>,
+    /// Something was written that [`Self::present`] does not show yet.
+    is_stale: AtomicBool,
+    /// Names and addresses of this machine.
+    hosts: BTreeSet<String>,
+}
+
+/// The lab's CAs at one moment.
+pub struct LabCas {
+    /// The one that certificates come from.
+    pub current: LabCa,
+    /// One more that is trusted, while the lab goes from one to the next.
+    pub other: Option<(LabCa, CaChange)>,
+    pub server: ServerCertificate,
     issuer: Issuer<'static, KeyPair>,
-    server: ServerCertificate,
+}
+
+/// The certificate of one of the lab's CAs.
+#[derive(Clone)]
+pub struct LabCa {
+    pub pem: String,
+    pub der: Vec<u8>,
+    pub facts: Certificate,
+    /// SHA-256 of the certificate in DER, in hex: what a join command pins.
+    pub hash: String,
+    /// Its name in DER, as it stands in what it has issued.
+    subject: Vec<u8>,
+}
+
+impl LabCa {
+    fn of(pem: String) -> std::result::Result<Self, PkiError> {
+        let wrong = || PkiError::Stored("CA certificate");
+        let (der, _) = parse(&pem).ok_or_else(wrong)?;
+        let facts = x509::facts(&der).ok_or_else(wrong)?;
+        let subject = x509_parser::parse_x509_certificate(&der)
+            .map(|(_, certificate)| certificate.subject().as_raw().to_owned())
+            .map_err(|_| wrong())?;
+        let hash = hex::encode(Sha256::digest(&der));
+        Ok(Self {
+            pem,
+            der,
+            facts,
+            hash,
+            subject,
+        })
+    }
+}
+
+impl LabCas {
+    fn load(store: &Store, seal: &Seal) -> std::result::Result<Self, PkiError> {
+        let needed = |name: &'static str| load(store, seal, name)?.ok_or(PkiError::Stored(name));
+        let (pem, key) = (needed(CA)?, needed(CA_KEY)?);
+        let issuer = Issuer::from_ca_cert_pem(&pem, KeyPair::from_pem(&key)?)?;
+        let other = store
+            .read(rotation::stored)?
+            .map(|change| Ok::<_, PkiError>((LabCa::of(needed(OTHER_CA)?.to_string())?, change)));
+        Ok(Self {
+            server: ServerCertificate::of(&needed(SERVER)?, &pem, needed(SERVER_KEY)?, &needed(SERVER_HOSTS)?)?,
+            current: LabCa::of(pem.to_string())?,
+            other: other.transpose()?,
+            issuer,
+        })
+    }
+
+    /// All that are trusted, the current one first.
+    pub fn all(&self) -> impl Iterator<Item = &LabCa> {
+        std::iter::once(&self.current).chain(self.other.as_ref().map(|(ca, _)| ca))
+    }
+
+    /// Their certificates in one text, the current one first.
+    pub fn pem(&self) -> String {
+        self.all().map(|ca| ca.pem.as_str()).collect()
+    }
 }
 
 /// What the engine's TLS listeners present.
@@ -64,6 +159,25 @@ pub struct ServerCertificate {
     pub chain_pem: String,
     pub key_pem: Zeroizing<String>,
     pub ends: Time,
+    /// The names and addresses in it, those of now first.
+    pub hosts: Vec<String>,
+}
+
+impl ServerCertificate {
+    fn of(pem: &str, ca_pem: &str, key_pem: Zeroizing<String>, hosts: &str) -> std::result::Result<Self, PkiError> {
+        let (_, ends) = parse(pem).ok_or(PkiError::Stored("engine's certificate"))?;
+        Ok(Self {
+            chain_pem: format!("{pem}{ca_pem}"),
+            key_pem,
+            ends,
+            hosts: hosts.lines().map(ToOwned::to_owned).collect(),
+        })
+    }
+
+    /// Whether it carries all of these hosts, and will for a while.
+    fn is_good(&self, hosts: &BTreeSet<String>, now: Time) -> bool {
+        hosts.iter().all(|host| self.hosts.contains(host)) && self.ends.since(now) > SERVER_RENEWED_BEFORE
+    }
 }
 
 /// A certificate with its key, for somebody else to keep.
@@ -82,8 +196,8 @@ pub struct NodeCertificate {
 }
 
 impl Pki {
-    /// Reads the authority, or makes it at the first run; renews the engine's certificate when it is about to end or
-    /// one of `hosts` is not in it.
+    /// Reads the CAs, or makes the first at the first run; renews the engine's certificate when it is about to end or one
+    /// of `hosts` or `more` is not in it. `hosts` are this machine's.
     ///
     /// # Errors
     /// When a stored secret cannot be opened, or the database cannot be written.
@@ -91,58 +205,73 @@ impl Pki {
         store: &Store,
         seal: &Seal,
         clock: &Clock,
-        hosts: &BTreeSet<String>,
+        hosts: BTreeSet<String>,
+        more: &[String],
     ) -> std::result::Result<Self, PkiError> {
+        let wanted = with(&hosts, more);
         let now = clock.now();
-        let (ca_pem, ca_key) = match (load(store, seal, "ca-certificate")?, load(store, seal, "ca-key")?) {
-            (Some(pem), Some(key)) => (pem.to_string(), key),
-            _ => {
-                let (pem, key) = make_ca(now)?;
-                save(store, seal, &[("ca-certificate", &pem), ("ca-key", &key)]).await?;
+        let mut made = Vec::new();
+        let (pem, key) = match load(store, seal, CA)?.zip(load(store, seal, CA_KEY)?) {
+            Some(stored) => stored,
+            None => {
+                let (pem, key) = make_ca(CA_NAME, now)?;
+                let pem = Zeroizing::new(pem);
+                made.extend([(CA, pem.clone()), (CA_KEY, key.clone())]);
                 (pem, key)
             }
         };
-        let issuer = Issuer::from_ca_cert_pem(&ca_pem, KeyPair::from_pem(&ca_key)?)?;
-        let (ca_der, _) = parse(&ca_pem).ok_or(PkiError::Stored("CA certificate"))?;
-        let ca_facts = x509::facts(&ca_der).ok_or(PkiError::Stored("CA certificate"))?;
-        let ca_subject = x509_parser::parse_x509_certificate(&ca_der)
-            .map(|(_, certificate)| certificate.subject().as_raw().to_owned())
-            .map_err(|_| PkiError::Stored("CA certificate"))?;
-        let server = server(store, seal, &issuer, &ca_pem, hosts, now).await?;
-        Ok(Self {
-            ca_pem,
-            ca_der,
-            ca_subject,
-            ca_facts,
-            issuer,
-            server,
-        })
+        if load(store, seal, SERVER)?.is_none() {
+            made.extend(make_server(&pem, &key, &wanted, &[], now)?);
+        }
+        let made = sealed(seal, made)?;
+        store.write(move |tx| put(tx, &made)).await?;
+        let cas = LabCas::load(store, seal)?;
+        let pki = Self {
+            present: RwLock::new(Arc::new(cas)),
+            changing: tokio::sync::Mutex::default(),
+            is_stale: AtomicBool::new(false),
+            hosts,
+        };
+        pki.renew_server(store, seal, clock, more).await?;
+        Ok(pki)
     }
 
-    pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+    /// The CAs and the engine's certificate as they are now; another one after each change.
+    pub fn present(&self) -> Arc<LabCas> {
+        self.present.read().clone()
     }
 
-    pub fn ca_der(&self) -> &[u8] {
-        &self.ca_der
+    /// Makes the engine's certificate anew when it is about to end or a host is not in it.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the one before stays.
+    pub(crate) async fn renew_server(
+        &self,
+        store: &Store,
+        seal: &Seal,
+        clock: &Clock,
+        more: &[String],
+    ) -> std::result::Result<(), PkiError> {
+        let wanted = with(&self.hosts, more);
+        if self.present().server.is_good(&wanted, clock.now()) {
+            return Ok(());
+        }
+        let _changing = self.changing.lock().await;
+        let present = self.present();
+        let key = load(store, seal, CA_KEY)?.ok_or(PkiError::Stored("CA key"))?;
+        let secrets = make_server(&present.current.pem, &key, &wanted, &present.server.hosts, clock.now())?;
+        let sealed = sealed(seal, secrets)?;
+        self.is_stale.store(true, Ordering::Relaxed);
+        store.write(move |tx| put(tx, &sealed)).await?;
+        self.reload(store, seal)
     }
 
-    /// The CA's name in DER, as it stands in what it has issued.
-    pub(crate) fn ca_subject(&self) -> &[u8] {
-        &self.ca_subject
-    }
-
-    pub fn ca_facts(&self) -> &Certificate {
-        &self.ca_facts
-    }
-
-    /// SHA-256 of the CA certificate in DER, in hex: what a join command pins.
-    pub fn ca_hash(&self) -> String {
-        hex::encode(Sha256::digest(&self.ca_der))
-    }
-
-    pub fn server(&self) -> &ServerCertificate {
-        &self.server
+    /// Reads what was written.
+    fn reload(&self, store: &Store, seal: &Seal) -> std::result::Result<(), PkiError> {
+        let cas = LabCas::load(store, seal)?;
+        *self.present.write() = Arc::new(cas);
+        self.is_stale.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Signs the key of a node's request. Nothing else of the request is taken over.
@@ -166,7 +295,7 @@ impl Pki {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri(&format!("{NODE_URI}{node}")).map_err(Problem::internal)?];
         request.params = params;
-        let certificate = request.signed_by(&self.issuer).map_err(Problem::internal)?;
+        let certificate = request.signed_by(&self.present().issuer).map_err(Problem::internal)?;
         Ok(NodeCertificate {
             pem: certificate.pem(),
             ends,
@@ -189,7 +318,7 @@ impl Pki {
             .as_ref()
             .map(SerialNumber::to_bytes)
             .unwrap_or_default();
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let certificate = params.signed_by(&key, &self.present().issuer)?;
         Ok(Issued {
             serial,
             ends,
@@ -230,45 +359,35 @@ fn leaf(name: &str, now: Time, ends: Time) -> std::result::Result<CertificatePar
     Ok(params)
 }
 
-fn make_ca(now: Time) -> std::result::Result<(String, Zeroizing<String>), rcgen::Error> {
+fn with(hosts: &BTreeSet<String>, more: &[String]) -> BTreeSet<String> {
+    hosts.iter().chain(more).cloned().collect()
+}
+
+fn make_ca(name: &str, now: Time) -> std::result::Result<(String, Zeroizing<String>), rcgen::Error> {
     let key = KeyPair::generate()?;
-    let mut params = leaf("EdgeDeck lab CA", now, now.plus(CA_DAYS * DAY))?;
+    let mut params = leaf(name, now, now.plus(CA_DAYS * DAY))?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.use_authority_key_identifier_extension = false;
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem().into()))
 }
 
-async fn server(
-    store: &Store,
-    seal: &Seal,
-    issuer: &Issuer<'static, KeyPair>,
+type Secret = (&'static str, Zeroizing<String>);
+
+/// A certificate for the engine, as it is stored. Hosts that were good once stay good for long: a box may still use an old
+/// address.
+fn make_server(
     ca_pem: &str,
+    ca_key: &str,
     hosts: &BTreeSet<String>,
+    earlier: &[String],
     now: Time,
-) -> std::result::Result<ServerCertificate, PkiError> {
-    let known: BTreeSet<String> = load(store, seal, "server-hosts")?
-        .map(|hosts| hosts.lines().map(ToOwned::to_owned).collect())
-        .unwrap_or_default();
-    if hosts.is_subset(&known)
-        && let (Some(pem), Some(key_pem)) = (
-            load(store, seal, "server-certificate")?,
-            load(store, seal, "server-key")?,
-        )
-        && let Some((_, ends)) = parse(&pem)
-        && ends.since(now) > 30 * DAY
-    {
-        return Ok(ServerCertificate {
-            chain_pem: format!("{}{ca_pem}", pem.as_str()),
-            key_pem,
-            ends,
-        });
-    }
-    // Hosts that were good once stay good: a box may still use the old address.
-    let all: BTreeSet<String> = known.union(hosts).cloned().collect();
+) -> std::result::Result<Vec<Secret>, PkiError> {
+    let issuer = Issuer::from_ca_cert_pem(ca_pem, KeyPair::from_pem(ca_key)?)?;
+    let earlier = earlier.iter().filter(|host| !hosts.contains(*host));
+    let all: Vec<&String> = hosts.iter().chain(earlier).take(SERVER_HOSTS_MAX).collect();
     let key = KeyPair::generate()?;
-    let ends = now.plus(SERVER_DAYS * DAY);
-    let mut params = leaf("EdgeDeck engine", now, ends)?;
+    let mut params = leaf("EdgeDeck engine", now, now.plus(SERVER_DAYS * DAY))?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     for host in &all {
         params.subject_alt_names.push(match host.parse::<IpAddr>() {
@@ -276,24 +395,13 @@ async fn server(
             Err(_) => SanType::DnsName(host.as_str().try_into()?),
         });
     }
-    let pem = params.signed_by(&key, issuer)?.pem();
-    let key_pem: Zeroizing<String> = key.serialize_pem().into();
-    let list = all.into_iter().collect::<Vec<_>>().join("\n");
-    save(
-        store,
-        seal,
-        &[
-            ("server-certificate", &pem),
-            ("server-key", &key_pem),
-            ("server-hosts", &list),
-        ],
-    )
-    .await?;
-    Ok(ServerCertificate {
-        chain_pem: format!("{pem}{ca_pem}"),
-        key_pem,
-        ends,
-    })
+    let pem = params.signed_by(&key, &issuer)?.pem();
+    let list = all.into_iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    Ok(vec![
+        (SERVER, pem.into()),
+        (SERVER_KEY, key.serialize_pem().into()),
+        (SERVER_HOSTS, list.into()),
+    ])
 }
 
 fn parse(pem: &str) -> Option<(Vec<u8>, Time)> {
@@ -302,34 +410,25 @@ fn parse(pem: &str) -> Option<(Vec<u8>, Time)> {
     Some((pem.contents, Time(ends.saturating_mul(1_000))))
 }
 
-fn load(store: &Store, seal: &Seal, name: &str) -> std::result::Result<Option<Zeroizing<String>>, PkiError> {
-    let sealed: Option<Vec<u8>> = store.read(|connection| {
-        Ok(connection
-            .query_row("SELECT sealed FROM secret WHERE name = ?1", [name], |row| row.get(0))
-            .optional()?)
-    })?;
+fn load(store: &Store, sealing: &Seal, name: &str) -> std::result::Result<Option<Zeroizing<String>>, PkiError> {
+    let sealed = store.read(|connection| seal::stored(connection, name))?;
     let Some(sealed) = sealed else {
         return Ok(None);
     };
-    let bytes = seal.unseal(name, &sealed)?;
+    let bytes = sealing.unseal(name, &sealed)?;
     Ok(Some(Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())))
 }
 
-async fn save(store: &Store, seal: &Seal, secrets: &[(&str, &str)]) -> std::result::Result<(), PkiError> {
-    let mut rows = Vec::new();
-    for (name, secret) in secrets {
-        rows.push(((*name).to_owned(), seal.seal(name, secret.as_bytes())?));
+type Sealed = Vec<(&'static str, Vec<u8>)>;
+
+fn sealed(seal: &Seal, secrets: Vec<Secret>) -> std::result::Result<Sealed, SealError> {
+    let seal = |(name, secret): Secret| Ok((name, seal.seal(name, secret.as_bytes())?));
+    secrets.into_iter().map(seal).collect()
+}
+
+fn put(tx: &mut Tx<'_>, sealed: &Sealed) -> Result<()> {
+    for (name, bytes) in sealed {
+        tx.put_secret(name, bytes)?;
     }
-    store
-        .write(move |tx: &mut Tx<'_>| -> Result<()> {
-            for (name, sealed) in rows {
-                tx.execute(
-                    "INSERT OR REPLACE INTO secret (name, sealed) VALUES (?1, ?2)",
-                    params![name, sealed],
-                )?;
-            }
-            Ok(())
-        })
-        .await?;
     Ok(())
 }

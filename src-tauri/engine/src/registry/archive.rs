@@ -1,7 +1,10 @@
 //! Archives of images, as `docker save` and `podman save` write them: their images become the registry's.
 
 use super::{blobs::digest_of, make_folder};
-use crate::{Actor, Engine, PackageUpload, jobs::check_space, packages::disk};
+use crate::{
+    Actor, Engine, PackageUpload,
+    packages::{check_space, disk},
+};
 use edgedeck_model::{
     Code, Problem,
     image::{ARCHIVE_BYTES_MAX, is_repository, is_tag, registry_of},

@@ -1,16 +1,20 @@
 //! Blobs: uploaded in pieces that may be gone on with, kept once under their digest, and shared by repositories.
 
 use super::{is_linked, make_folder};
-use crate::{Engine, error::Result, jobs::check_space, packages::disk};
+use crate::{
+    Engine,
+    error::Result,
+    packages::{check_space, disk},
+};
 use edgedeck_model::{
     Code, Problem,
     image::{ARCHIVE_BYTES_MAX, is_digest, is_repository},
 };
+use edgedeck_protocol::software::hash;
 use rusqlite::{OptionalExtension, params};
-use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -57,16 +61,9 @@ impl Drop for BlobUpload {
 
 /// SHA-256 of a file, as a digest, and its size.
 pub(super) fn digest_of(path: &Path) -> io::Result<(String, u64)> {
-    let mut file = File::open(path)?;
-    let (mut hash, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; 1 << 20]);
-    loop {
-        let read = file.read(&mut chunk)?;
-        if read == 0 {
-            return Ok((format!("sha256:{}", hex::encode(hash.finalize())), bytes));
-        }
-        hash.update(&chunk[..read]);
-        bytes += read as u64;
-    }
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    Ok((format!("sha256:{}", hash(file)?), bytes))
 }
 
 fn check_name(repository: &str) -> std::result::Result<(), Problem> {

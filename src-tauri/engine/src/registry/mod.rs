@@ -18,7 +18,7 @@ use crate::{
     Engine,
     error::Result,
     packages::disk,
-    seal::{Seal, random_hex},
+    seal::{self, Seal, random_hex},
     store::{Store, Tx},
 };
 use edgedeck_model::{
@@ -49,27 +49,14 @@ pub struct LabStore {
 
 impl LabStore {
     /// Reads the secret, or makes it at the first run.
-    pub async fn open(store: &Store, seal: &Seal) -> std::result::Result<Self, crate::pki::PkiError> {
-        let sealed: Option<Vec<u8>> = store.read(|connection| {
-            Ok(connection
-                .query_row("SELECT sealed FROM secret WHERE name = ?1", [NODES_SECRET], |row| {
-                    row.get(0)
-                })
-                .optional()?)
-        })?;
+    pub async fn open(store: &Store, sealing: &Seal) -> std::result::Result<Self, crate::pki::PkiError> {
+        let sealed = store.read(|connection| seal::stored(connection, NODES_SECRET))?;
         let secret = match sealed {
-            Some(sealed) => seal.unseal(NODES_SECRET, &sealed)?.to_vec(),
+            Some(sealed) => sealing.unseal(NODES_SECRET, &sealed)?.to_vec(),
             None => {
                 let secret = random_hex::<32>()?.into_bytes();
-                let sealed = seal.seal(NODES_SECRET, &secret)?;
-                let stored = store.write(move |tx| {
-                    tx.execute(
-                        "INSERT INTO secret (name, sealed) VALUES (?1, ?2)",
-                        params![NODES_SECRET, sealed],
-                    )?;
-                    Ok(())
-                });
-                stored.await?;
+                let sealed = sealing.seal(NODES_SECRET, &secret)?;
+                store.write(move |tx| tx.put_secret(NODES_SECRET, &sealed)).await?;
                 secret
             }
         };
@@ -170,7 +157,7 @@ impl Engine {
             addresses,
             account: format!("{NODE_ACCOUNT}{node}"),
             password: self.node_password(node),
-            ca_pem: self.pki.ca_pem().to_owned(),
+            ca_pem: self.pki.present().pem(),
         })
     }
 

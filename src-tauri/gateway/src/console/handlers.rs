@@ -156,6 +156,11 @@ fn administration(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         RevokeClientCertificate(call) {
             call.console.engine.revoke_client_certificate(&call.caller.actor(), call.args.id).await
         };
+        GetLabAuthority(call) Ok(call.console.engine.lab_authority()?);
+        ChangeLabAuthority(call) {
+            let api::CaStepBody { step, force } = call.body;
+            call.console.engine.change_ca(&call.caller.actor(), step, force).await
+        };
         ListAuthorities(call) Ok(call.console.engine.list_authorities()?);
         ImportAuthority(call) {
             call.console.engine.import_authority(&call.caller.actor(), call.args.id, call.body.pem).await
@@ -186,7 +191,7 @@ fn administration(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
 async fn create_join_token(call: Call<api::CreateJoinToken>) -> Result<NewJoinToken, Problem> {
     let engine = &call.console.engine;
     let (token, secret) = engine.create_join_token(&call.caller.actor(), call.body.kind).await?;
-    let ca_hash = engine.pki.ca_hash();
+    let ca_hash = engine.pki.present().current.hash.clone();
     let commands = engine
         .agent_addresses()
         .iter()
@@ -222,6 +227,7 @@ fn status(console: &Console) -> Result<Status, Problem> {
         })?
         .total;
     let host = std::env::consts::ARCH;
+    let ca = engine.pki.present();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: engine.started_at(),
@@ -239,8 +245,8 @@ fn status(console: &Console) -> Result<Status, Problem> {
             .collect(),
         can_join_here: !console.local_agent.is_joined()
             && agent_files::program(console.agents.as_deref(), host).is_some(),
-        ca_hash: engine.pki.ca_hash(),
-        ca_ends: engine.pki.ca_facts().ends,
+        ca_hash: ca.current.hash.clone(),
+        ca_ends: ca.current.facts.ends,
     })
 }
 

@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::{DefaultBodyLimit, Path, Query, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{delete, get, post, put},
 };
@@ -96,6 +96,19 @@ async fn sign_out(State(console): State<Arc<Console>>, request: Request) -> Resp
     answer(outcome.await)
 }
 
+/// Who calls, if that role may.
+async fn admit(
+    console: &Console,
+    parts: &Parts,
+    changes: bool,
+    least: Role,
+    action: &'static str,
+) -> Result<Caller, Problem> {
+    let caller = Caller::of(&console.engine, parts, changes).await?;
+    caller.require(&console.engine, Some(least), action).await?;
+    Ok(caller)
+}
+
 /// Takes a body of at most this size to disk as it comes.
 async fn receive(console: &Console, body: Body, max: u64) -> Result<PackageUpload, Problem> {
     let mut upload = console.engine.upload(max)?;
@@ -111,10 +124,7 @@ async fn receive(console: &Console, body: Body, max: u64) -> Result<PackageUploa
 async fn add_images(State(console): State<Arc<Console>>, request: Request) -> Response {
     let outcome = async {
         let (parts, body) = request.into_parts();
-        let caller = Caller::of(&console.engine, &parts, true).await?;
-        caller
-            .require(&console.engine, Some(Role::Operator), "image.add")
-            .await?;
+        let caller = admit(&console, &parts, true, Role::Operator, "image.add").await?;
         let upload = receive(&console, body, IMAGES_UPLOAD.max).await?;
         let added = console.engine.add_images(&caller.actor(), upload).await?;
         Ok(json(StatusCode::OK, &added))
@@ -126,10 +136,7 @@ async fn add_images(State(console): State<Arc<Console>>, request: Request) -> Re
 async fn add_software(State(console): State<Arc<Console>>, request: Request) -> Response {
     let outcome = async {
         let (parts, body) = request.into_parts();
-        let caller = Caller::of(&console.engine, &parts, true).await?;
-        caller
-            .require(&console.engine, Some(Role::Admin), "software.add")
-            .await?;
+        let caller = admit(&console, &parts, true, Role::Admin, "software.add").await?;
         let upload = receive(&console, body, SOFTWARE_UPLOAD.max).await?;
         let software = console.engine.add_software(&caller.actor(), upload).await?;
         Ok(json(StatusCode::OK, &software))
@@ -141,10 +148,7 @@ async fn add_software(State(console): State<Arc<Console>>, request: Request) -> 
 async fn software_file(State(console): State<Arc<Console>>, Path(hash): Path<String>, request: Request) -> Response {
     let outcome = async {
         let (parts, _) = request.into_parts();
-        let caller = Caller::of(&console.engine, &parts, false).await?;
-        caller
-            .require(&console.engine, Some(Role::Operator), "software.download")
-            .await?;
+        admit(&console, &parts, false, Role::Operator, "software.download").await?;
         let (software, file) = console.engine.software_file(&hash)?;
         let name = format!("{}-{}-{}.tar.gz", software::NAME, software.version, software.arch);
         let stream = ReaderStream::new(tokio::fs::File::from_std(file));
@@ -157,10 +161,7 @@ async fn software_file(State(console): State<Arc<Console>>, Path(hash): Path<Str
 async fn upload(State(console): State<Arc<Console>>, request: Request) -> Response {
     let outcome = async {
         let (parts, body) = request.into_parts();
-        let caller = Caller::of(&console.engine, &parts, true).await?;
-        caller
-            .require(&console.engine, Some(Role::Operator), "package.upload")
-            .await?;
+        let caller = admit(&console, &parts, true, Role::Operator, "package.upload").await?;
         let upload = receive(&console, body, PACKAGE_MAX).await?;
         let package: Package = console.engine.keep_package(&caller.actor(), upload).await?;
         Ok(json(StatusCode::OK, &package))
@@ -172,10 +173,7 @@ async fn upload(State(console): State<Arc<Console>>, request: Request) -> Respon
 async fn job_archive(State(console): State<Arc<Console>>, Path(id): Path<String>, request: Request) -> Response {
     let outcome = async {
         let (parts, _) = request.into_parts();
-        let caller = Caller::of(&console.engine, &parts, false).await?;
-        caller
-            .require(&console.engine, Some(Role::Operator), "job.download")
-            .await?;
+        admit(&console, &parts, false, Role::Operator, "job.download").await?;
         let id = id.parse().map_err(|_| Problem::not_found("job"))?;
         let job = console.engine.job(id)?;
         if !job.has_file(console.engine.now()) {
@@ -191,10 +189,7 @@ async fn job_archive(State(console): State<Arc<Console>>, Path(id): Path<String>
 async fn report_file(State(console): State<Arc<Console>>, request: Request) -> Response {
     let outcome = async {
         let (parts, _) = request.into_parts();
-        let caller = Caller::of(&console.engine, &parts, false).await?;
-        caller
-            .require(&console.engine, Some(Role::Viewer), "report.create")
-            .await?;
+        admit(&console, &parts, false, Role::Viewer, "report.create").await?;
         let Query(query) =
             Query::<ReportQuery>::try_from_uri(&parts.uri).map_err(|error| malformed(error.body_text()))?;
         let query_format = query.format;

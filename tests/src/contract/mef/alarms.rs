@@ -12,7 +12,7 @@ use edgedeck_model::{
     Code, Problem,
     alarm::AlarmKind,
     api::PageQuery,
-    certificate::Purpose,
+    certificate::{CaStep, Purpose},
     deployment::Reason,
     node::Facts,
     npu::{NpuChip, NpuHealth},
@@ -226,10 +226,14 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 connected.tell(Order::Disk(1.0));
                 lab.engine().tick().await;
                 raised("0x00131013", true).await?;
-                lab.clock.advance(640 * DAY);
+                // Both are renewed by themselves before the usual notice; a lab may want to hear of it sooner.
+                let mut settings = edgedeck_model::api::Settings::clone(&lab.engine().settings());
+                settings.thresholds.certificate_days = 365;
+                lab.engine().update_settings(&Actor::engine(), settings).await?;
+                lab.clock.advance(500 * DAY);
                 lab.engine().tick().await;
                 raised("0x01000005", true).await?;
-                lab.clock.advance(6_570 * DAY);
+                lab.clock.advance(6_430 * DAY);
                 lab.engine().tick().await;
                 raised("0x01000004", true).await?;
                 own.running.stop().await;
@@ -264,6 +268,11 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 let ends = lab.clock.now().plus(10 * DAY).0;
                 lab.sql(format!("UPDATE node SET doc = json_set(doc, '$.certificate_ends', {ends})")).await?;
                 told("0x01000006").await?;
+                // The connected box is one whose agent knows nothing of a change of the CA.
+                lab.engine().change_ca(&Actor::engine(), CaStep::Begin, false).await?;
+                lab.clock.advance(2 * DAY);
+                lab.engine().tick().await;
+                told("0x01000007").await?;
                 own.running.stop().await;
             }
         },

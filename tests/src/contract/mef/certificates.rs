@@ -260,7 +260,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
             rules: ["importCrl/f8a7fb90"],
             async |lab: &mut MefLab| {
                 let outside = Authority::root("integrator")?;
-                let ca = lab.engine().pki.ca_pem().to_owned();
+                let ca = lab.engine().pki.present().pem();
                 let url = format!("{}/edgemanager/v1/version", lab.base);
                 let (one, two) = (http(&ca, Some(&outside.client("one", 11)?))?, http(&ca, Some(&outside.client("two", 12)?))?);
                 ensure!(one.get(&url).send().await.is_err(), "a stranger was served");
@@ -288,7 +288,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
             async |lab: &mut MefLab| {
                 let answer = lab.read("exportRootCertificate", &[("certName", "hub_svr")]).await?;
                 let ca = String::from_utf8(answer.body.clone())?;
-                ensure!(ca.starts_with("-----BEGIN CERTIFICATE-----") && ca == lab.engine().pki.ca_pem(), "{ca}");
+                ensure!(ca.starts_with("-----BEGIN CERTIFICATE-----") && ca == lab.engine().pki.present().pem(), "{ca}");
                 let name = answer.headers.get("content-disposition").and_then(|name| name.to_str().ok());
                 ensure!(name == Some("attachment; filename=root.crt"), "{name:?}");
                 lab.unread("exportRootCertificate", "60001009", &[]).await?;
@@ -307,7 +307,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
             rules: ["getEdgeCloudToken/46c3cc33"],
             errors: ["getEdgeCloudToken/400/60002001"],
             async |lab: &mut MefLab| {
-                let ca = lab.engine().pki.ca_pem().to_owned();
+                let ca = lab.engine().pki.present().pem();
                 let token = |answer: crate::contract::Answer| answer.at("/data").as_str().unwrap_or_default().to_owned();
                 let first = token(lab.read("getEdgeCloudToken", &[]).await?);
                 lab.unread_without("join_token", "getEdgeCloudToken", "60002001", &[]).await?;

@@ -393,7 +393,7 @@ impl MefLab {
 
     /// Connects a box; it is ready with these processors and this memory once this returns.
     pub async fn connect(&self, node: &Node, cpus: u32, memory_mib: u64) -> anyhow::Result<Connected> {
-        let trust = Trust::new(self.engine().pki.ca_pem())?;
+        let trust = Trust::new(&self.engine().pki.present().pem())?;
         let address = self
             .running
             .listeners
@@ -424,7 +424,7 @@ impl MefLab {
         let (sent, outside) = watch::channel(Outside::default());
         let pem = format!("{}{}", node.identity.certificate_pem, node.identity.key_pem);
         let bulk = Bulk {
-            http: http(self.engine().pki.ca_pem(), Some(&pem))?,
+            http: http(&self.engine().pki.present().pem(), Some(&pem))?,
             base: format!("https://{address}"),
         };
         let runtime = Runtime {

@@ -37,7 +37,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
         case! {
             operation: "getEdgeManagerVersion",
             async |lab: &mut MefLab| {
-                let ca = lab.engine().pki.ca_pem().to_owned();
+                let ca = lab.engine().pki.present().pem();
                 let url = format!("{}/edgemanager/v1/version", lab.base);
                 anyhow::ensure!(http(&ca, None)?.get(&url).send().await.is_err(), "served without a certificate");
                 let node = lab.waiting().await?;

@@ -55,7 +55,8 @@ fn family(kind: EventKind) -> (&'static str, Text) {
         | EventKind::NodeRestarted
         | EventKind::RequestInvalid
         | EventKind::RequestRefused
-        | EventKind::CertificateNotRenewed => ("nodes", OF_NODES),
+        | EventKind::CertificateNotRenewed
+        | EventKind::CaNotTaken => ("nodes", OF_NODES),
         EventKind::InstanceRunning
         | EventKind::InstanceExited
         | EventKind::InstanceFailed

@@ -33,6 +33,7 @@ pub fn kind_key(kind: AlarmKind) -> &'static str {
         AlarmKind::AuthorityExpiring => "authority-expiring",
         AlarmKind::RevocationsOverdue => "revocations-overdue",
         AlarmKind::CaExpiring => "ca-expiring",
+        AlarmKind::CaNotTaken => "ca-not-taken",
     }
 }
 

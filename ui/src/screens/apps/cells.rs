@@ -3,7 +3,7 @@
 
 use super::editor::Editor;
 use crate::{
-    components::{Button, Choice, Field, Icon, Kind, field::new_id},
+    components::{Button, Check, Choice, Field, Icon, Kind},
     i18n::Text,
     texts,
 };
@@ -120,20 +120,9 @@ pub fn BoundCheck(
     #[prop(optional)] help: Option<Text>,
     test: &'static str,
 ) -> impl IntoView {
-    let id = new_id("check");
-    view! {
-        <div class="check-field">
-            <input
-                type="checkbox"
-                id=id.clone()
-                data-test=test
-                prop:checked=move || editor.of_part(at, read)
-                on:change:target=move |event| editor.edit_part(at, |part| put(part, event.target().checked()))
-            />
-            <label for=id>{label.t()}</label>
-            {help.map(|help| view! { <p class="field-note">{help.t()}</p> })}
-        </div>
-    }
+    let checked = Signal::derive(move || editor.of_part(at, read));
+    let set = Callback::new(move |checked| editor.edit_part(at, |part| put(part, checked)));
+    view! { <Check label=label checked=checked set=set help=help test=test/> }
 }
 
 /// What one cell of a list's row holds.

@@ -2,9 +2,9 @@
 //!
 //! `data-test`: `new-certificate`, `certificates-table`, `certificates-row`, `revoke-certificate`; `authority-` with the
 //! purpose, and in it `import`, `import-list`, `restore`, `delete`; in their dialog `pem`, `pem-file`, `save-pem`; the
-//! rest with [`super::issue`].
+//! rest with [`super::issue`] and [`super::lab_ca`].
 
-use super::{NotAllowed, delete_column, issue::Issue};
+use super::{NotAllowed, delete_column, issue::Issue, lab_ca::LabCa};
 use crate::{
     api,
     components::{
@@ -121,6 +121,7 @@ fn Body() -> impl IntoView {
     view! {
         <div class="screen">
             <header class="screen-head"><h1>{TITLE.t()}</h1></header>
+            <LabCa changed=Callback::new(move |()| certificates.again())/>
             <Outside/>
             <div class="card-head">
                 <h2>{OWN.t()}</h2>

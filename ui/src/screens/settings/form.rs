@@ -199,8 +199,8 @@ fn Form(start: Settings) -> impl IntoView {
             <section class="card">
                 <h2>{SOFTWARE.t()}</h2>
                 <div class="field-row">{software.map(one).into_iter().collect_view()}</div>
-                <Check label=LOWER value=lower disabled=read_only test="lower-versions"/>
-                <Check label=UNSIGNED value=unsigned disabled=read_only help=SOFTWARE_HELP test="unsigned-packages"/>
+                <Check label=LOWER checked=lower set=move |on| lower.set(on) disabled=read_only test="lower-versions"/>
+                <Check label=UNSIGNED checked=unsigned set=move |on| unsigned.set(on) disabled=read_only help=Some(SOFTWARE_HELP) test="unsigned-packages"/>
             </section>
             <Refusal change=change/>
             {move || newer.get().map(|settings| {

@@ -5,6 +5,7 @@ mod audit;
 mod certificates;
 mod form;
 mod issue;
+mod lab_ca;
 mod status;
 mod users;
 mod values;

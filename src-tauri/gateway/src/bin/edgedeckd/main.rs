@@ -161,7 +161,7 @@ async fn serve(options: Serve) -> Result<()> {
     for (name, address) in &running.listeners {
         println!("{name}: https://{address}");
     }
-    println!("CA: sha256 {}", running.engine.pki.ca_hash());
+    println!("CA: sha256 {}", running.engine.pki.present().current.hash);
     if let Some(password) = password {
         println!();
         println!("First run. Sign in as  admin  with the password  {password}  and change it.");

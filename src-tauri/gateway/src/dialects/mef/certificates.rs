@@ -96,7 +96,7 @@ pub async fn export(State(engine): Lab, query: Query) -> Response {
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=root.crt"),
     ];
-    (head, engine.pki.ca_pem().to_owned()).into_response()
+    (head, engine.pki.present().pem()).into_response()
 }
 
 pub async fn token(State(engine): Lab, Caller(actor): Caller) -> Outcome {
@@ -152,7 +152,10 @@ pub async fn info(State(engine): Lab, query: Query) -> Outcome {
         }
     }
     let outside = read(engine.authority(Purpose::Clients), INFO)?;
-    let chain = outside.map_or_else(|| vec![engine.pki.ca_facts().clone()], |outside| outside.chain);
+    let chain = outside.map_or_else(
+        || vec![engine.pki.present().current.facts.clone()],
+        |outside| outside.chain,
+    );
     let times = LocalTimes::of(&engine);
     let chain: Vec<_> = chain.into_iter().map(|one| CertificateInfo::of(one, &times)).collect();
     Reply::data(chain, INFO)

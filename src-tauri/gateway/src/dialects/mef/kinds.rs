@@ -125,6 +125,12 @@ pub fn of_alarm(kind: AlarmKind, of_node: bool, subject: &str) -> Kind {
             "The CA that nodes' certificates come from ends soon.",
             "Nodes cannot connect once it has ended.",
         ),
+        (AlarmKind::CaNotTaken, _) => (
+            "0x0013e004",
+            "New Root Cert Not Taken",
+            "The node has not taken the coming root certificate.",
+            "The node cannot connect once that certificate is in use.",
+        ),
         (AlarmKind::RevocationsOverdue, _) => (
             "0x0100e002",
             "Revocation List Overdue",
@@ -194,6 +200,12 @@ pub fn of_event(kind: EventKind) -> (Kind, &'static str) {
             "MEF Center Ca Cert Update Abnormal",
             "CRITICAL",
             "The node is connected and did not renew its certificate.",
+        ),
+        EventKind::CaNotTaken => (
+            "0x01000007",
+            "MEF Center Service Cert Update Abnormal",
+            "CRITICAL",
+            "The node did not take the new root certificate.",
         ),
         EventKind::AlarmCleared => ("0x0013e10c", "Alarm Cleared", "OK", "The cause of an alarm is gone."),
     };
