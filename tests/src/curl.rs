@@ -26,6 +26,12 @@ impl Curl {
     /// # Errors
     /// When curl gets no answer, or one that is no JSON.
     pub fn call(&self, arguments: &[&str], path: &str) -> Result<Value> {
+        Ok(serde_json::from_slice(&self.bytes(arguments, path)?)?)
+    }
+
+    /// # Errors
+    /// When curl gets no answer.
+    pub fn bytes(&self, arguments: &[&str], path: &str) -> Result<Vec<u8>> {
         let file = |name: &str| self.folder.path().join(name);
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--cacert"])
@@ -39,6 +45,6 @@ impl Curl {
             .output()
             .context("curl; `cargo xtask test` installs it")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout)?)
+        Ok(output.stdout)
     }
 }

@@ -1,6 +1,6 @@
 //! Packages of software, and a server outside the lab that nodes download them from: over TLS, with an account.
 
-use crate::authority::Authority;
+use crate::{authority::Authority, programs::program};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use edgedeck_model::software::{Manifest, NAME};
@@ -8,7 +8,9 @@ use edgedeck_protocol::software::{hash, pack};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
+    fs,
     net::Ipv4Addr,
+    process::Command,
     sync::{Arc, Mutex},
 };
 use tokio::{
@@ -49,6 +51,22 @@ pub fn package(version: &str, arch: &str, program: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     pack(&manifest, program, program.len() as u64, |_| None, &mut out)?;
     Ok(out)
+}
+
+/// A package of the agent of a version to come.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn next() -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir()?;
+    let stripped = folder.path().join("agent");
+    let done = Command::new("strip")
+        .arg(program("edgedeck-agent-next")?)
+        .arg("-o")
+        .arg(&stripped)
+        .status();
+    ensure!(done.context("strip")?.success());
+    package(NEXT, std::env::consts::ARCH, &fs::read(stripped)?)
 }
 
 /// What a client has asked for.

@@ -15,12 +15,12 @@ use edgedeck_tests::{
     docker::IMAGE,
     host::{Host, join},
     lab::{LONG, container, deploy, node, node_in, placement},
-    programs::{Edgedeckd, program},
-    software::{NEXT, package, script_that},
+    programs::Edgedeckd,
+    software::{NEXT, next, package, script_that},
     wait::until,
     web::Web,
 };
-use std::{fs, net::Ipv4Addr, process::Command};
+use std::{fs, net::Ipv4Addr};
 
 const ARCH: &str = std::env::consts::ARCH;
 
@@ -32,19 +32,6 @@ async fn add(console: &Console, package: Vec<u8>) -> Result<Software> {
         .await?;
     ensure!(answer.status().is_success(), "{}", answer.text().await?);
     Ok(answer.json().await?)
-}
-
-/// A package of the agent of a version to come.
-fn next() -> Result<Vec<u8>> {
-    let folder = tempfile::tempdir()?;
-    let stripped = folder.path().join("agent");
-    let done = Command::new("strip")
-        .arg(program("edgedeck-agent-next")?)
-        .arg("-o")
-        .arg(&stripped)
-        .status();
-    ensure!(done.context("strip")?.success());
-    package(NEXT, ARCH, &fs::read(stripped)?)
 }
 
 async fn upgrade(console: &Console, node: NodeId, version: &str) -> Result<Job> {

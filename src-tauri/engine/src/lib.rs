@@ -16,6 +16,7 @@ mod events;
 mod feed;
 mod find;
 mod fleet;
+pub mod fuzzing;
 mod groups;
 mod hub;
 mod identity;

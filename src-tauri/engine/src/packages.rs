@@ -6,19 +6,16 @@ use edgedeck_model::{
     api::{PACKAGE_MAX, Package},
     app::is_package_hash,
 };
-use flate2::read::GzDecoder;
+use edgedeck_protocol::package::{self, ENTRIES_MAX, UnpackError};
 use rusqlite::params;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
-    path::{Component, Path, PathBuf},
+    io::{self, Write},
+    path::{Path, PathBuf},
 };
 use tempfile::NamedTempFile;
 
-/// Most bytes and files that a package may unpack to.
-const UNPACKED_MAX: u64 = 2 * 1024 * 1024 * 1024;
-const FILES_MAX: usize = 100_000;
 /// Free bytes that uploads leave on the data's disk.
 const DISK_LEFT: u64 = 512 * 1024 * 1024;
 /// How often the free space is looked at while a file arrives, in bytes.
@@ -148,44 +145,27 @@ impl Engine {
     }
 }
 
-/// Whether a path inside an archive stays inside.
-fn is_inside(path: &Path) -> bool {
-    path.components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-}
-
 /// Reads the whole archive without unpacking it; the programs in it.
 fn inspect(path: &Path) -> Result<Vec<String>, Problem> {
-    let format = |error: io::Error| Problem {
-        detail: Some(error.to_string()),
-        ..Problem::invalid("package", "package-format")
-    };
-    let unsafe_entry = |path: &Path| Problem::invalid("package", "package-unsafe").with("path", path.display());
     let file = File::open(path).map_err(disk)?;
-    let mut archive = tar::Archive::new(GzDecoder::new(file).take(UNPACKED_MAX));
-    let (mut programs, mut files) = (Vec::new(), 0);
-    for entry in archive.entries().map_err(format)? {
-        let mut entry = entry.map_err(format)?;
-        let path = entry.path().map_err(format)?.into_owned();
-        let kind = entry.header().entry_type();
-        files += 1;
-        if files > FILES_MAX {
-            return Err(Problem::invalid("package", "list-too-long").with("max", FILES_MAX));
+    let mut programs = Vec::new();
+    let read = package::read(file, |entry| {
+        if entry.is_program && programs.len() < PROGRAMS_MAX {
+            programs.push(entry.path.to_string_lossy().into_owned());
         }
-        if !is_inside(&path) || !(kind.is_file() || kind.is_dir()) {
-            return Err(unsafe_entry(&path));
+        Ok(())
+    });
+    read.map_err(|error| match error {
+        UnpackError::Path(path) | UnpackError::Kind(path) => {
+            Problem::invalid("package", "package-unsafe").with("path", path)
         }
-        let runs = entry.header().mode().map_err(format)? & 0o111 != 0;
-        if kind.is_file() && runs && programs.len() < PROGRAMS_MAX {
-            let shown = path.strip_prefix(".").unwrap_or(&path);
-            programs.push(shown.to_string_lossy().into_owned());
-        }
-        // The checksum of the gzip stream is only checked when all of it is read.
-        io::copy(&mut entry, &mut io::sink()).map_err(format)?;
-    }
-    if files == 0 {
-        return Err(Problem::invalid("package", "package-format"));
-    }
+        UnpackError::TooMany => Problem::invalid("package", "list-too-long").with("max", ENTRIES_MAX),
+        UnpackError::Format(error) | UnpackError::Write(error) => Problem {
+            detail: Some(error.to_string()),
+            ..Problem::invalid("package", "package-format")
+        },
+        UnpackError::TooLarge => Problem::invalid("package", "package-format"),
+    })?;
     programs.sort();
     Ok(programs)
 }

@@ -7,6 +7,7 @@ mod archive;
 pub mod console;
 pub mod dialects;
 mod fleet;
+pub mod fuzzing;
 pub mod limit;
 pub mod listen;
 pub mod local;

@@ -5,6 +5,7 @@
 
 mod frame;
 mod join;
+pub mod package;
 pub mod software;
 
 pub use frame::*;

@@ -5,6 +5,7 @@
 mod agents;
 mod bare;
 mod dist;
+mod fuzz;
 mod measure;
 mod mutants;
 mod places;
@@ -29,6 +30,7 @@ usage: cargo xtask COMMAND
   soak [NAME]              the long forms of the fault tests; `soak bare` is `bare`
   shots                    a picture of every screen under <target>/shots
   dist                     the .deb, and the static agent for x86_64 and aarch64, under <target>/dist
+  fuzz [NAME]              look for inputs that break a parser of bytes from outside
   mutants                  the share of planted errors that the tests catch, over a sample
   setup [run|test|dist]    only the set-up: packages, Rust targets
   bare [COMMAND]...        run each of these commands in a fresh Debian under <target>/bare (as root); else `run`";
@@ -68,6 +70,7 @@ fn command() -> Result<ExitCode> {
         "soak" if rest.first().is_some_and(|name| name == "bare") => bare::bare(rest.get(1..).unwrap_or_default())?,
         "soak" => test::soak(&rest)?,
         "dist" => dist::dist()?,
+        "fuzz" => fuzz::fuzz(rest.first().map(String::as_str))?,
         "mutants" => mutants::mutants()?,
         "setup" => setup::setup(setup::For::parse(rest.first().map_or("run", String::as_str))?)?,
         "bare" => bare::bare(&rest)?,

@@ -1,8 +1,8 @@
 //! `fleet`: what a simulated fleet costs the engine while nothing happens but heartbeats and samples.
 
-use super::{Figure, process};
+use super::{Figure, process, sizes};
 use crate::{lab, programs::Edgedeckd};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// Steady time that is measured, unless `EDGEDECK_BENCH_SECONDS` says otherwise.
@@ -23,16 +23,7 @@ async fn size(nodes: u32) -> Result<Vec<Figure>> {
     let share = process::share_of_a_core(&[engine.id()], Duration::from_secs(seconds)).await?;
     let memory = process::pss(engine.id())?;
     let case = |what: &str| format!("{nodes} nodes, {what}");
-    let joined = Figure {
-        bench: "fleet",
-        case: case("joined and linked"),
-        figure: joined,
-        unit: "s",
-        baseline: None,
-        ratio: None,
-        target: "-".to_owned(),
-        met: true,
-    };
+    let joined = Figure::told("fleet", case("joined and linked"), joined, "s");
     Ok(vec![
         joined,
         Figure::at_most("fleet", case("engine"), share, "% of a core", 40.0),
@@ -41,18 +32,9 @@ async fn size(nodes: u32) -> Result<Vec<Figure>> {
 }
 
 pub async fn run() -> Result<Vec<Figure>> {
-    let sizes = std::env::var("EDGEDECK_BENCH_NODES").unwrap_or_else(|_| "1000".to_owned());
     let mut figures = Vec::new();
-    for nodes in sizes.split(',') {
-        figures.extend(
-            size(
-                nodes
-                    .trim()
-                    .parse()
-                    .context("EDGEDECK_BENCH_NODES holds numbers and commas")?,
-            )
-            .await?,
-        );
+    for nodes in sizes()? {
+        figures.extend(size(nodes).await?);
     }
     Ok(figures)
 }

@@ -7,21 +7,19 @@ use crate::{
     reconcile::Trouble,
 };
 use edgedeck_model::{api::PACKAGE_MAX, app::is_package_hash, deployment::Reason};
-use edgedeck_protocol::PACKAGE_PATH;
-use flate2::read::GzDecoder;
+use edgedeck_protocol::{
+    PACKAGE_PATH,
+    package::{self, UnpackError},
+};
 use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use tokio::sync::RwLock;
-
-/// Limits of what a package may hold once unpacked.
-const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
-const UNPACKED_FILES_MAX: usize = 100_000;
 
 /// How to reach the engine for bulk; changes with the certificate and the addresses.
 #[derive(Clone)]
@@ -149,91 +147,32 @@ fn unpack_to(file: File, folder: &Path, place: &Path) -> Result<(), Trouble> {
     }
 }
 
-/// A package that must not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
-    #[error("reading or writing")]
-    Io(#[from] io::Error),
-    #[error("it is not a .tar.gz")]
-    Format(#[source] io::Error),
-    #[error("it holds an unsafe path: {0:?}")]
-    Path(String),
-    #[error("it holds something that is no file or folder: {0:?}")]
-    Kind(String),
-    #[error("it holds more than {UNPACKED_FILES_MAX} files")]
-    TooMany,
-    #[error("it holds more than {UNPACKED_BYTES_MAX} bytes")]
-    TooLarge,
-}
-
-/// Unpacks a `.tar.gz` of plain files and folders into an empty folder.
+/// Unpacks a package into an empty folder.
 ///
 /// # Errors
-/// [`UnpackError`] for anything else in it, or too much of it.
+/// [`UnpackError`] for one that must not be used.
 pub fn unpack(packed: impl Read, folder: &Path) -> Result<(), UnpackError> {
-    // The archive's own overhead is bounded, too: headers and padding count.
-    let unpacked = GzDecoder::new(packed).take(UNPACKED_BYTES_MAX + 1_024 * UNPACKED_FILES_MAX as u64);
-    let mut archive = tar::Archive::new(unpacked);
-    let (mut files, mut bytes) = (0, 0);
-    for entry in archive.entries().map_err(UnpackError::Format)? {
-        let mut entry = entry.map_err(UnpackError::Format)?;
-        files += 1;
-        if files > UNPACKED_FILES_MAX {
-            return Err(UnpackError::TooMany);
+    package::read(packed, |entry| {
+        let place = folder.join(&entry.path);
+        if entry.is_folder {
+            return make_folder(&place);
         }
-        bytes += entry.size();
-        if bytes > UNPACKED_BYTES_MAX {
-            return Err(UnpackError::TooLarge);
+        if let Some(parent) = place.parent() {
+            make_folder(parent)?;
         }
-        let name = entry.path()?.into_owned();
-        let shown = || edgedeck_model::name::tame(&name.to_string_lossy(), 200);
-        let kind = entry.header().entry_type();
-        if matches!(kind, tar::EntryType::XGlobalHeader) {
-            continue;
-        }
-        let Some(place) = safe_place(folder, &name) else {
-            return Err(UnpackError::Path(shown()));
-        };
-        if kind.is_dir() {
-            make_folder(&place)?;
-        } else if kind.is_file() {
-            if let Some(parent) = place.parent() {
-                make_folder(parent)?;
-            }
-            let is_program = entry.header().mode()? & 0o111 != 0;
-            let mode = if is_program { 0o755 } else { 0o644 };
-            // Never through something that is there already.
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(mode)
-                .open(&place)?;
-            io::copy(&mut entry, &mut file)?;
-        } else {
-            return Err(UnpackError::Kind(shown()));
-        }
-    }
-    if files == 0 {
-        return Err(UnpackError::Format(io::Error::other("it is empty")));
-    }
-    Ok(())
+        let mode = if entry.is_program { 0o755 } else { 0o644 };
+        // Never through something that is there already.
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&place)?;
+        io::copy(entry.content, &mut file).map(drop)
+    })
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(path)
-}
-
-/// Where a name in an archive goes; `None` when that is outside of the folder.
-fn safe_place(folder: &Path, name: &Path) -> Option<PathBuf> {
-    let mut place = folder.to_owned();
-    for component in name.components() {
-        match component {
-            Component::Normal(part) => place.push(part),
-            Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    Some(place)
 }
 
 #[cfg(test)]
@@ -307,21 +246,5 @@ pub(crate) mod tests {
         for bytes in [&b""[..], b"not gzip", &package(&[])] {
             assert!(unpack(bytes, dir.path()).is_err());
         }
-    }
-
-    #[test]
-    fn what_claims_or_is_too_much_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut header = Header::new_ustar();
-        header.set_path("big").unwrap();
-        header.set_size(UNPACKED_BYTES_MAX + 1);
-        header.set_entry_type(EntryType::Regular);
-        header.set_cksum();
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-        gzip.write_all(header.as_bytes()).unwrap();
-        assert!(matches!(
-            unpack(gzip.finish().unwrap().as_slice(), dir.path()),
-            Err(UnpackError::TooLarge)
-        ));
     }
 }

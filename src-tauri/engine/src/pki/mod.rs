@@ -8,7 +8,7 @@ mod x509;
 pub use authorities::stored_chain;
 pub use clients::{ClientTrust, Clients};
 pub use rotation::judge_taken;
-pub use x509::Revoked;
+pub use x509::{Revoked, parse_any};
 
 use crate::{
     Clock,

@@ -279,6 +279,25 @@ fn asn1(time: Time) -> ASN1Time {
     ASN1Time::new(super::date(time))
 }
 
+/// Tries a chain, and after a NUL revocation lists, and drops the results: the entry for fuzzing.
+///
+/// # Panics
+/// When what was let through does not hold what it promises.
+pub fn parse_any(bytes: &[u8]) {
+    const NOW: Time = Time(1_800_000_000_000);
+    let text = String::from_utf8_lossy(bytes);
+    let (chain, lists) = text.split_once('\0').unwrap_or((&text, ""));
+    let checked = Chain::check("chain", chain, NOW);
+    for chain in checked.ok().into_iter().chain(Chain::stored(chain)) {
+        assert!(chain.facts().len() <= chain.ders().len());
+        if let Ok(lists) = Lists::check("revocations", lists, &chain, NOW) {
+            assert!(lists.are_of(&chain) && lists.facts().0 as usize >= lists.marks().len());
+            lists.add_to(&mut Revoked::default());
+        }
+    }
+    Revoked::default().has(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

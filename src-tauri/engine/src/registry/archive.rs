@@ -15,7 +15,7 @@ use serde_json::json;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Component, Path},
     sync::Arc,
 };
@@ -122,6 +122,25 @@ impl Archive {
             .read_to_end(&mut bytes)
             .map_err(broken)?;
         serde_json::from_slice(&bytes).map_err(broken)
+    }
+}
+
+/// Looks through an archive and drops what it finds: the entry for fuzzing.
+pub fn parse_any(bytes: &[u8]) {
+    let folder = std::env::temp_dir();
+    let written = tempfile::tempfile().and_then(|mut file| file.write_all(bytes).map(|()| file));
+    let file = written.expect("a file for what is looked through");
+    let Ok(archive) = unpacked(file, &folder).and_then(Archive::open) else {
+        return;
+    };
+    for image in archive.describe::<Vec<Saved>>("manifest.json").unwrap_or_default() {
+        image.repo_tags.iter().flatten().for_each(|tag| _ = named(tag));
+        for name in image.layers.iter().chain([&image.config]) {
+            if let Ok(content) = archive.read(name) {
+                // What is broken ends the copy, as it would there.
+                let _ = io::copy(&mut content.take(1 << 20), &mut io::sink());
+            }
+        }
     }
 }
 

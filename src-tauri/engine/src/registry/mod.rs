@@ -9,10 +9,10 @@ mod blobs;
 mod garbage;
 mod manifests;
 
-pub use archive::sweep;
+pub use archive::{parse_any as parse_archive, sweep};
 pub use blobs::BlobUpload;
 pub use garbage::forget_missing;
-pub use manifests::StoredManifest;
+pub use manifests::{StoredManifest, parse_any as parse_manifest};
 
 use crate::{
     Engine,

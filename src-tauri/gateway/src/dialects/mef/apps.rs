@@ -4,7 +4,7 @@ use super::{
     answer::{Batch, Code, Failure, Outcome, Reply, is_capped},
     common::{self, CAPS, LocalTimes},
     container::{self, Container, Given},
-    request::{Body, Caller, Query, page_of, read},
+    request::{self, Body, Caller, Query, page_of, read},
     rules::{self, given, require},
 };
 use axum::extract::State;
@@ -67,6 +67,20 @@ pub struct NewApp {
     name: Option<String>,
     description: Option<String>,
     containers: Option<Vec<Given>>,
+}
+
+/// Reads the richest of bodies and drops it: the entry for fuzzing.
+///
+/// # Panics
+/// When containers that were let through cannot be told again.
+pub fn parse_any(body: &[u8]) {
+    let Ok(new) = request::parse::<NewApp>(body) else {
+        return;
+    };
+    let _ = new.name.as_deref().map(rules::is_app_name);
+    if let Ok(containers) = container::read(new.containers) {
+        assert!(container::view(&container::spec(&containers)).is_some_and(|told| told.len() == containers.len()));
+    }
 }
 
 pub async fn create(State(engine): Lab, Caller(actor): Caller, Body(body): Body<NewApp>) -> Outcome {

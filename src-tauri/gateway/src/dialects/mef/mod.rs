@@ -23,6 +23,8 @@ use crate::{
     limit::{Rate, RateLimit},
     listen::Peer,
 };
+pub use apps::parse_any;
+
 use answer::{Code, Failure, NO_ROUTE, Outcome, Reply, UNAVAILABLE};
 use axum::{
     Router,

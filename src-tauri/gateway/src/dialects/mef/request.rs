@@ -122,9 +122,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             Ok(Err(rejection)) => return Err(Failure::new(rejection.status(), MALFORMED)),
             Err(_) => return Err(Failure::new(StatusCode::REQUEST_TIMEOUT, MALFORMED)),
         };
-        let Folded(value) = serde_json::from_slice(&bytes).map_err(|_| Failure::from(MALFORMED))?;
-        serde_json::from_value(value).map(Self).map_err(|_| MALFORMED.into())
+        parse(&bytes).map(Self).map_err(|_| MALFORMED.into())
     }
+}
+
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    let Folded(value) = serde_json::from_slice(body)?;
+    serde_json::from_value(value)
 }
 
 /// The query's parameters; of two with one name the first counts.

@@ -1,0 +1,15 @@
+//! Entries for fuzzing: each takes whatever comes, and drops what it made of it.
+
+use crate::{pki, registry};
+
+pub fn certificates(bytes: &[u8]) {
+    pki::parse_any(bytes);
+}
+
+pub fn image_archive(bytes: &[u8]) {
+    registry::parse_archive(bytes);
+}
+
+pub fn manifest(bytes: &[u8]) {
+    registry::parse_manifest(bytes);
+}

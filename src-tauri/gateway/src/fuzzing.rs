@@ -1,0 +1,5 @@
+//! Entries for fuzzing: each takes whatever comes, and drops what it made of it.
+
+pub fn mef_body(bytes: &[u8]) {
+    crate::dialects::mef::parse_any(bytes);
+}

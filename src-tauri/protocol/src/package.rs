@@ -1,0 +1,177 @@
+//! Packages of processes: a `.tar.gz` of plain files and folders. They come from people; nothing in them is believed.
+
+use flate2::read::GzDecoder;
+use std::{
+    cell::Cell,
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
+};
+
+/// Most bytes and entries that a package may unpack to.
+pub const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+pub const ENTRIES_MAX: usize = 100_000;
+/// Most bytes between the content of one entry and the next: their headers, and long names before them.
+const BETWEEN_MAX: u64 = 256 * 1024;
+
+/// A package that must not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    #[error("writing")]
+    Write(#[source] io::Error),
+    #[error("it is not a .tar.gz")]
+    Format(#[source] io::Error),
+    #[error("it holds an unsafe path: {0:?}")]
+    Path(String),
+    #[error("it holds something that is no file or folder: {0:?}")]
+    Kind(String),
+    #[error("it holds more than {ENTRIES_MAX} files")]
+    TooMany,
+    #[error("it holds more than {UNPACKED_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+/// A file or folder of a package.
+pub struct Entry<'a> {
+    /// Below the package's folder, without `.` or `..`; empty for that folder itself.
+    pub path: PathBuf,
+    pub is_folder: bool,
+    pub is_program: bool,
+    pub content: &'a mut dyn Read,
+}
+
+/// A reader that gives no more than what is allowed now.
+struct Allowed<'a, R> {
+    inner: R,
+    left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Allowed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            return Err(io::Error::other("a header is too long"));
+        }
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.inner.read(&mut buffer[..most])?;
+        self.left.set(left - read as u64);
+        Ok(read)
+    }
+}
+
+/// Reads a whole package, so that its checksum is known to fit, and hands over its files and folders one by one.
+///
+/// # Errors
+/// [`UnpackError`] for anything else in it, or too much of it; and what `take` says of writing.
+pub fn read(packed: impl Read, mut take: impl FnMut(Entry<'_>) -> io::Result<()>) -> Result<(), UnpackError> {
+    let left = Cell::new(BETWEEN_MAX);
+    let inner = GzDecoder::new(packed);
+    let mut archive = tar::Archive::new(Allowed { inner, left: &left });
+    let (mut entries, mut bytes) = (0, 0_u64);
+    for entry in archive.entries().map_err(UnpackError::Format)? {
+        let mut entry = entry.map_err(UnpackError::Format)?;
+        entries += 1;
+        if entries > ENTRIES_MAX {
+            return Err(UnpackError::TooMany);
+        }
+        bytes = bytes.saturating_add(entry.size());
+        if bytes > UNPACKED_BYTES_MAX {
+            return Err(UnpackError::TooLarge);
+        }
+        let name = entry.path().map_err(UnpackError::Format)?.into_owned();
+        let shown = || edgedeck_model::name::tame(&name.to_string_lossy(), 200);
+        let kind = entry.header().entry_type();
+        left.set(entry.size());
+        // What `git archive` begins with.
+        if !kind.is_pax_global_extensions() {
+            if !(kind.is_file() || kind.is_dir()) {
+                return Err(UnpackError::Kind(shown()));
+            }
+            let path = inside(&name).ok_or_else(|| UnpackError::Path(shown()))?;
+            let is_program = kind.is_file() && entry.header().mode().map_err(UnpackError::Format)? & 0o111 != 0;
+            take(Entry {
+                path,
+                is_folder: kind.is_dir(),
+                is_program,
+                content: &mut entry,
+            })
+            .map_err(UnpackError::Write)?;
+        }
+        io::copy(&mut entry, &mut io::sink()).map_err(UnpackError::Format)?;
+        left.set(BETWEEN_MAX);
+    }
+    if entries == 0 {
+        return Err(UnpackError::Format(io::Error::other("it is empty")));
+    }
+    Ok(())
+}
+
+/// A name in an archive as a path below its folder; `None` when it is outside of that.
+fn inside(name: &Path) -> Option<PathBuf> {
+    let mut path = PathBuf::new();
+    for component in name.components() {
+        match component {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+    use tar::{EntryType, Header};
+
+    fn header(name: &str, kind: EntryType, size: u64) -> Header {
+        let mut header = Header::new_ustar();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(0o755);
+        header.set_size(size);
+        header.set_cksum();
+        header
+    }
+
+    fn read_all(packed: &[u8]) -> Result<Vec<PathBuf>, UnpackError> {
+        let mut paths = Vec::new();
+        read(packed, |entry| {
+            paths.push(entry.path);
+            Ok(())
+        })?;
+        Ok(paths)
+    }
+
+    #[test]
+    fn a_long_name_is_read_and_an_endless_one_is_not() {
+        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let long = format!("{}/program", "folder/".repeat(40));
+        let mut head = Header::new_gnu();
+        head.set_size(1);
+        head.set_mode(0o755);
+        head.set_cksum();
+        archive.append_data(&mut head, &long, &b"x"[..]).unwrap();
+        let packed = archive.into_inner().unwrap().finish().unwrap();
+        assert_eq!(read_all(&packed).unwrap(), [PathBuf::from(long)]);
+
+        for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+            gzip.write_all(header("x", kind, 1 << 30).as_bytes()).unwrap();
+            for _ in 0..64 {
+                gzip.write_all(&vec![b'a'; 1 << 20]).unwrap();
+            }
+            let outcome = read_all(&gzip.finish().unwrap());
+            assert!(matches!(outcome, Err(UnpackError::Format(_))), "{kind:?}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused_before_it_is_read() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        let head = header("big", EntryType::Regular, UNPACKED_BYTES_MAX + 1);
+        gzip.write_all(head.as_bytes()).unwrap();
+        assert!(matches!(read_all(&gzip.finish().unwrap()), Err(UnpackError::TooLarge)));
+    }
+}
