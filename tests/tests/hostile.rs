@@ -6,16 +6,18 @@ use edgedeck_agent::{
     link::Link,
 };
 use edgedeck_model::{
-    Time,
+    JobId, Problem, Time,
     api::{self, ById, ManageBody, NewJoinTokenBody, NodeQuery, NodesBody, PageQuery},
+    certificate::NodeTrust,
+    deployment::Target,
     join::JoinTokenKind,
-    node::{Facts, NodeState},
+    node::{Facts, NodeState, Runtime},
     telemetry::{Metric, Sample, Value},
 };
-use edgedeck_protocol::{FromAgent, Hello, JoinReply, JoinRequest, VERSIONS};
+use edgedeck_protocol::{FromAgent, Hello, Instance, JoinReply, JoinRequest, Observed, VERSIONS};
 use edgedeck_tests::{
     client::{Console, use_ring},
-    lab::{LONG, node_in},
+    lab::{LONG, container, deploy, node_in, placement},
     programs::Edgedeckd,
     rounds,
     wait::{USUAL, until},
@@ -75,7 +77,7 @@ async fn idle_and_slow_clients_keep_nobody_waiting() -> Result<()> {
     answers_quickly(&console).await
 }
 
-async fn joined(engine: &Edgedeckd, console: &Console) -> Result<(Trust, Identity, JoinReply)> {
+async fn joined(engine: &Edgedeckd, console: &Console, serial: &str) -> Result<(Trust, Identity, JoinReply)> {
     let kind = JoinTokenKind::Single;
     let token = console
         .call::<api::CreateJoinToken>((), (), NewJoinTokenBody { kind })
@@ -86,9 +88,9 @@ async fn joined(engine: &Edgedeckd, console: &Console) -> Result<(Trust, Identit
     let key_pem = identity::new_key()?;
     let request = JoinRequest {
         token: token.secret,
-        csr_pem: identity::request(&key_pem, "FLOOD")?,
-        serial: "FLOOD".to_owned(),
-        host_name: "flood".to_owned(),
+        csr_pem: identity::request(&key_pem, serial)?,
+        serial: serial.to_owned(),
+        host_name: serial.to_lowercase(),
         arch: "x86_64".to_owned(),
         agent_version: "0".to_owned(),
     };
@@ -107,7 +109,7 @@ async fn a_request_whose_client_goes_away_is_finished() -> Result<()> {
     use_ring();
     let engine = Edgedeckd::start().await?;
     let console = engine.console().await?;
-    let (_, _, reply) = joined(&engine, &console).await?;
+    let (_, _, reply) = joined(&engine, &console, "FLOOD").await?;
     console
         .call::<api::ManageNode>(ById { id: reply.node }, (), ManageBody::default())
         .await?;
@@ -130,23 +132,143 @@ async fn a_request_whose_client_goes_away_is_finished() -> Result<()> {
     Ok(())
 }
 
+fn hello(serial: &str, at: Time) -> Hello {
+    Hello {
+        versions: VERSIONS,
+        agent_version: "0".to_owned(),
+        serial: serial.to_owned(),
+        boot_id: "boot".to_owned(),
+        generation: 0,
+        outside: None,
+        at,
+    }
+}
+
+/// Who speaks is told by the certificate alone; what is said twice counts once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_lies_and_replays_speaks_for_nobody_else() -> Result<()> {
+    use_ring();
+    let engine = Edgedeckd::start().await?;
+    let console = engine.console().await?;
+    let (trust, honest, victim) = joined(&engine, &console, "HONEST").await?;
+    let (_, lying, liar) = joined(&engine, &console, "LIAR").await?;
+    let address = engine.listeners.get("agents").context("agents")?.to_string();
+    let open = async |identity: &Identity, serial: &str| {
+        let hello = hello(serial, edgedeck_agent::now());
+        Link::open(&address, Arc::new(trust.client(identity)?), hello)
+            .await
+            .context("a link")
+    };
+    let facts = |kernel: &str| Facts {
+        cpus: 8,
+        memory_bytes: 1 << 34,
+        runtime: Some(Runtime {
+            name: "docker".to_owned(),
+            version: "27".to_owned(),
+            api_version: "1.47".to_owned(),
+        }),
+        kernel: kernel.to_owned(),
+        ..Facts::default()
+    };
+    let (mut good, _) = open(&honest, "HONEST").await?;
+    good.send(&FromAgent::Facts(Box::new(facts("honest")))).await?;
+    for node in [victim.node, liar.node] {
+        console
+            .call::<api::ManageNode>(ById { id: node }, (), ManageBody::default())
+            .await?;
+    }
+    let kernel = async |node, kernel: &str| {
+        until(&format!("facts {kernel}"), USUAL, async || {
+            let known = console.call::<api::GetNode>(ById { id: node }, (), ()).await?;
+            Ok((known.facts.kernel == kernel).then_some(known))
+        })
+        .await
+    };
+    kernel(victim.node, "honest").await?;
+    let app = deploy(
+        &console,
+        "steady",
+        container("a:1", "x"),
+        Target::Nodes(vec![victim.node]),
+    )
+    .await?;
+    let placed = placement(&console, app, "placement", |_| true).await?;
+
+    // By another's serial number, about another's placement, again and again, out of order and for requests never made.
+    let (mut bad, _) = open(&lying, "HONEST").await?;
+    let instance = Instance {
+        placement: placed.id,
+        version: placed.version,
+        parts: Vec::new(),
+        removed: true,
+        at: edgedeck_agent::now(),
+    };
+    let sample = Sample {
+        at: edgedeck_agent::now(),
+        values: vec![Value {
+            metric: Metric::CpuPercent,
+            part: 0,
+            value: 99.0,
+        }],
+    };
+    let certificate = identity::request(&honest.key_pem, "HONEST")?;
+    for sequence in [7, 7, 3, u64::MAX, 0] {
+        for frame in [
+            FromAgent::Observed(Observed {
+                sequence,
+                generation: u64::MAX - sequence,
+                instances: vec![instance.clone(); 3],
+            }),
+            FromAgent::Sample {
+                number: sequence,
+                sample: sample.clone(),
+            },
+            FromAgent::Answer {
+                request: sequence,
+                outcome: Err(Problem::internal("nobody asked")),
+            },
+            FromAgent::Progress {
+                job: JobId(placed.id.0),
+                percent: 255,
+            },
+            FromAgent::OutsideTaken {
+                revision: u64::MAX,
+                problem: Some("x".repeat(100_000)),
+            },
+            FromAgent::Renew {
+                csr_pem: certificate.clone(),
+            },
+            FromAgent::Trusts(NodeTrust {
+                roots: vec!["f".repeat(1_000); 1_000],
+                issuer: "?".to_owned(),
+            }),
+            FromAgent::Hello(hello("HONEST", Time(0))),
+        ] {
+            bad.send(&frame).await?;
+        }
+    }
+    bad.send(&FromAgent::Facts(Box::new(facts("liar")))).await?;
+    let known = kernel(liar.node, "liar").await?;
+    ensure!(known.serial == "LIAR" && known.trust.is_none(), "{known:?}");
+    let known = kernel(victim.node, "honest").await?;
+    ensure!(known.state == NodeState::Online, "{known:?}");
+    let still = placement(&console, app, "placement", |_| true).await?;
+    ensure!((still.id, still.state) == (placed.id, placed.state), "{still:?}");
+    // The honest one's link was never touched.
+    good.send(&FromAgent::Facts(Box::new(facts("honest still")))).await?;
+    kernel(victim.node, "honest still").await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_floods_harms_nobody_else() -> Result<()> {
     use_ring();
     let engine = Edgedeckd::start().await?;
     let console = engine.console().await?;
-    let (trust, identity, _) = joined(&engine, &console).await?;
+    let (trust, identity, _) = joined(&engine, &console, "FLOOD").await?;
     let address = engine.listeners.get("agents").context("agents")?.to_string();
     let tls = Arc::new(trust.client(&identity)?);
-    let hello = |at| Hello {
-        versions: VERSIONS,
-        agent_version: "0".to_owned(),
-        serial: "FLOOD".to_owned(),
-        boot_id: "boot".to_owned(),
-        generation: 0,
-        outside: None,
-        at,
-    };
+    let hello = |at| hello("FLOOD", at);
     let now = edgedeck_agent::now();
     let (mut link, _) = Link::open(&address, tls.clone(), hello(now)).await?;
     let node = node_in(&console, NodeState::Online).await?;

@@ -6,7 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use edgedeck_engine::Engine;
-use edgedeck_model::job::{Job, JobItem};
+use edgedeck_model::{
+    job::{Job, JobItem},
+    time::HOUR,
+};
 use futures::StreamExt;
 use std::{
     io::{self, BufWriter, Write},
@@ -16,14 +19,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    runtime::Handle,
-    sync::mpsc,
-    time::{Instant, timeout_at},
-};
+use tokio::{runtime::Handle, sync::mpsc, time::timeout};
 
-/// How long a download may take.
-const TIME: Duration = Duration::from_secs(2 * 3_600);
+/// How long a download may take, in milliseconds.
+const TIME: i64 = 2 * HOUR;
 const CHUNK: usize = 256 * 1024;
 
 /// A client that takes nothing for this long has gone.
@@ -32,15 +31,19 @@ const SILENCE: Duration = Duration::from_secs(60);
 struct Sender {
     chunks: mpsc::Sender<Bytes>,
     runtime: Handle,
-    end: Instant,
+    engine: Arc<Engine>,
+    /// Monotonic time of the engine's clock.
+    end: i64,
 }
 
 impl Write for Sender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.engine.clock.monotonic() >= self.end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         // Whoever has gone away, or stands still, ends the packing.
         let sending = self.chunks.send(Bytes::copy_from_slice(bytes));
-        let until = self.end.min(Instant::now() + SILENCE);
-        match self.runtime.block_on(async { timeout_at(until, sending).await }) {
+        match self.runtime.block_on(async { timeout(SILENCE, sending).await }) {
             Ok(Ok(())) => Ok(bytes.len()),
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -60,7 +63,8 @@ pub fn response(engine: Arc<Engine>, job: Job, items: Vec<JobItem>, name: &str) 
     let out = Sender {
         chunks: sender,
         runtime: Handle::current(),
-        end: Instant::now() + TIME,
+        end: engine.clock.monotonic() + TIME,
+        engine: engine.clone(),
     };
     tokio::task::spawn_blocking(move || {
         let mut out = BufWriter::with_capacity(CHUNK, out);

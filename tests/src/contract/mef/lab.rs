@@ -510,6 +510,8 @@ pub enum Order {
 pub enum Collects {
     /// It sends them.
     Sends,
+    /// It sends so much that no buffer holds it.
+    SendsMuch,
     /// It says that its disk is full.
     Fails,
     /// It says that it has sent them, and has not.
@@ -517,6 +519,20 @@ pub enum Collects {
     Nothing,
     /// It says that it will not, or cannot.
     Refuses(Problem),
+}
+
+const MUCH: usize = 24 << 20;
+
+/// Bytes that nothing makes smaller.
+fn noise(bytes: usize) -> Vec<u8> {
+    let (mut noise, mut last) = (Vec::with_capacity(bytes + 8), 0x9e37_79b9_7f4a_7c15_u64);
+    while noise.len() < bytes {
+        last ^= last << 13;
+        last ^= last >> 7;
+        last ^= last << 17;
+        noise.extend_from_slice(&last.to_le_bytes());
+    }
+    noise
 }
 
 /// Where a box sends what is too large for its link.
@@ -527,8 +543,7 @@ struct Bulk {
 
 impl Bulk {
     /// Sends an archive as a job has asked for, and tells its SHA-256.
-    async fn send(&self, job: JobId, sha256: Option<&str>) -> Result<String, Problem> {
-        let archive = format!("logs of {job}").into_bytes();
+    async fn send(&self, job: JobId, archive: Vec<u8>, sha256: Option<&str>) -> Result<String, Problem> {
         let own = hex::encode(Sha256::digest(&archive));
         let put = self.http.put(format!("{}{JOB_PATH}/{job}", self.base));
         let answer = put
@@ -544,9 +559,15 @@ impl Bulk {
         }
     }
 
+    async fn sent(&self, job: JobId, archive: Vec<u8>) -> Result<Collected, Problem> {
+        let sha256 = self.send(job, archive, None).await?;
+        Ok(Collected::Collected { sha256 })
+    }
+
     async fn collect(&self, how: Collects, job: JobId) -> Option<Result<Collected, Problem>> {
         Some(match how {
-            Collects::Sends => self.send(job, None).await.map(|sha256| Collected::Collected { sha256 }),
+            Collects::Sends => self.sent(job, format!("logs of {job}").into_bytes()).await,
+            Collects::SendsMuch => self.sent(job, noise(MUCH)).await,
             Collects::Fails => Err(Problem::new(Code::StoreUnavailable)),
             Collects::Lies => Ok(Collected::Collected {
                 sha256: "00".to_owned(),

@@ -4,7 +4,12 @@ use super::lab::{Collects, Connected, MefLab, Node, Order, until};
 use crate::{case, contract::Chapter};
 use anyhow::{Context, ensure};
 use edgedeck_engine::Actor;
-use edgedeck_model::{api::PageQuery, job::JobState, time::DAY};
+use edgedeck_gateway::dialects::mef::MefOptions;
+use edgedeck_model::{
+    api::PageQuery,
+    job::JobState,
+    time::{DAY, HOUR},
+};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -135,6 +140,30 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 one.tell(Order::Collects(Collects::Lies));
                 let next = begin(lab, &[first.number]).await?;
                 in_state(lab, &next, "failed").await?;
+            }
+        },
+        case! {
+            operation: "downloadLogFile",
+            rules: ["downloadLogFile/a201facd"],
+            async |lab: &mut MefLab| {
+                // What it leaves behind is nothing for the cases after it.
+                let mut own = MefLab::start_with(lab.recording(), MefOptions { rate: None }).await?;
+                let lab = &mut own;
+                let (first, one) = node(lab).await?;
+                one.tell(Order::Collects(Collects::SendsMuch));
+                let id = begin(lab, &[first.number]).await?;
+                in_state(lab, &id, "succeed").await?;
+                lab.read("downloadLogFile", &[]).await?;
+                let url = format!("{}/edgemanager/v1/logmgmt/dump/download/edgeNodes.tar.gz", lab.base);
+                for (pause, is_whole) in [(2 * HOUR - 60_000, true), (2 * HOUR, false)] {
+                    let mut answer = lab.http.get(&url).send().await?.error_for_status()?;
+                    ensure!(answer.chunk().await?.is_some(), "nothing came");
+                    // The rest is too much for any buffer on the way.
+                    lab.clock.advance(pause);
+                    let rest = answer.bytes().await;
+                    ensure!(rest.is_ok() == is_whole, "after {pause} ms: {:?}", rest.map(|rest| rest.len()));
+                }
+                own.running.stop().await;
             }
         },
         case! {
