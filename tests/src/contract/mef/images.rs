@@ -31,7 +31,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
     cases: &[
         case! {
             operation: "configureImageRegistry",
-            rules: ["configureImageRegistry/5751e2c4"],
+            rules: ["configureImageRegistry/5751e2c4", "importRootCertificate/5fc7b6a5"],
             errors: ["configureImageRegistry/400/40012016"],
             async |lab: &mut MefLab| {
                 lab.refused(OPERATION, "40012016", settings()).await?;
@@ -55,7 +55,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
             operation: "configureImageRegistry",
             rules: [
                 "configureImageRegistry/61678b34", "configureImageRegistry/daa3454f", "configureImageRegistry/2d2eb864",
-                "configureImageRegistry/39edb616"
+                "configureImageRegistry/39edb616", "configureImageRegistry/c89108d1"
             ],
             async |lab: &mut MefLab| {
                 let root = Authority::root("registry")?.pem;
@@ -66,6 +66,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 lab.done(OPERATION, settings()).await?;
                 let outside = sent();
                 let account = outside.registry.clone().ok_or_else(|| anyhow::anyhow!("no account"))?;
+                // The name is the node's to resolve: it gets that and not the address, though both were given.
                 ensure!(account.address == "registry.lab:5000" && account.account == "lab_pull" && account.password == "secret-12", "{account:?}");
                 ensure!(outside.images.is_some_and(|images| images.chain_pem == root));
                 lab.done(OPERATION, without(with(settings(), "port", json!(443)), "domain")).await?;
