@@ -95,6 +95,20 @@ impl crate::Engine {
         })
     }
 
+    /// The numbers that a system knows these things by, in their order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn externals_of(
+        &self,
+        system: System,
+        kind: AliasKind,
+        ids: impl Iterator<Item = Uuid>,
+    ) -> Result<Vec<Option<u32>>> {
+        self.store
+            .read(|connection| ids.map(|id| external(connection, system, kind, id)).collect())
+    }
+
     /// The number that a system knows a thing by.
     ///
     /// # Errors

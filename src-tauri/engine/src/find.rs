@@ -2,7 +2,7 @@
 
 use crate::{Engine, error::Result, store::row};
 use edgedeck_model::{
-    AppId, DeploymentId, NodeId, VersionId,
+    AppId, DeploymentId, GroupId, NodeId, VersionId,
     alarm::Alarm,
     api::Page,
     app::{App, Version},
@@ -11,8 +11,8 @@ use edgedeck_model::{
     group::Group,
     node::Node,
 };
-use rusqlite::params;
-use std::collections::BTreeMap;
+use rusqlite::{Connection, params, params_from_iter, types::Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A page of what has a text in its name, in the order in which it was made.
 #[derive(Clone, Debug)]
@@ -84,16 +84,44 @@ impl Engine {
     /// When the database cannot be read.
     pub fn find_nodes(&self, find: &Find, managed: Option<bool>) -> Result<Page<Node>> {
         self.store.read(|connection| {
-            let filter = "WHERE (?1 = '' OR instr(name, ?1) > 0) AND (?2 IS NULL OR managed = ?2)";
+            // Only what is asked for, so that an index answers.
+            let mut filter = "WHERE 1 = 1".to_owned();
+            let mut values: Vec<Value> = Vec::new();
+            if let Some(managed) = managed {
+                filter.push_str(" AND managed = ?");
+                values.push(managed.into());
+            }
+            if !find.name.is_empty() {
+                filter.push_str(" AND instr(name, ?) > 0");
+                values.push(find.name.clone().into());
+            }
+            let total = row::count::<Node>(connection, &filter, params_from_iter(&values))?;
+            let bound = |number: u64| Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+            values.extend([bound(find.limit), bound(find.offset)]);
             Ok(Page {
-                total: row::count::<Node>(connection, filter, params![find.name, managed])?,
                 items: row::select(
                     connection,
-                    &format!("{filter} ORDER BY id LIMIT ?3 OFFSET ?4"),
-                    params![find.name, managed, find.limit, find.offset],
+                    &format!("{filter} ORDER BY id LIMIT ? OFFSET ?"),
+                    params_from_iter(&values),
                 )?,
+                total,
             })
         })
+    }
+
+    /// The groups with these ids that there are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn groups_by_id(&self, ids: &BTreeSet<GroupId>) -> Result<Vec<Group>> {
+        let get = |connection: &Connection| {
+            let found = ids.iter().map(|id| row::get::<Group>(connection, id.0));
+            found.filter_map(Result::transpose).collect()
+        };
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store.read(get)
     }
 
     /// # Errors

@@ -31,7 +31,7 @@ usage: cargo xtask COMMAND
   shots                    a picture of every screen under <target>/shots
   dist                     the .deb, and the static agent for x86_64 and aarch64, under <target>/dist
   fuzz [NAME]              look for inputs that break a parser of bytes from outside
-  mutants                  the share of planted errors that the tests catch, over a sample
+  mutants [model|dialects] the share of planted errors that the tests catch, over a sample
   setup [run|test|dist]    only the set-up: packages, Rust targets
   bare [COMMAND]...        run each of these commands in a fresh Debian under <target>/bare (as root); else `run`";
 
@@ -71,7 +71,7 @@ fn command() -> Result<ExitCode> {
         "soak" => test::soak(&rest)?,
         "dist" => dist::dist()?,
         "fuzz" => fuzz::fuzz(rest.first().map(String::as_str))?,
-        "mutants" => mutants::mutants()?,
+        "mutants" => mutants::mutants(rest.first().map(String::as_str))?,
         "setup" => setup::setup(setup::For::parse(rest.first().map_or("run", String::as_str))?)?,
         "bare" => bare::bare(&rest)?,
         "help" | "--help" | "-h" => println!("{USAGE}"),

@@ -8,11 +8,35 @@ use crate::{
 use anyhow::{Context, Result};
 use std::fs;
 
-/// One mutant in this many is tried.
-const SAMPLE: u32 = 12;
+/// A part of the code: one mutant in `sample` is tried, by these tests.
+struct Part {
+    name: &'static str,
+    package: &'static str,
+    files: &'static str,
+    sample: u32,
+    tests: &'static [&'static str],
+}
 
-/// Installs cargo-mutants under `<target>/tools` if it is not there, runs it, and prints the share.
-pub fn mutants() -> Result<()> {
+/// The dialects' tests are those of their contracts, which take a minute a mutant to build and run.
+const PARTS: [Part; 2] = [
+    Part {
+        name: "model",
+        package: "edgedeck-model",
+        files: "src-tauri/model/src/**",
+        sample: 12,
+        tests: &[],
+    },
+    Part {
+        name: "dialects",
+        package: "edgedeck-gateway",
+        files: "src-tauri/gateway/src/dialects/**",
+        sample: 40,
+        tests: &["--test-package", "edgedeck-tests", "--", "--test", "conformance"],
+    },
+];
+
+/// Installs cargo-mutants under `<target>/tools` if it is not there, runs it over one part or all, and prints the share.
+pub fn mutants(only: Option<&str>) -> Result<()> {
     let mut steps = Steps::default();
     let program = places::tools().join("bin/cargo-mutants");
     if !program.is_file() {
@@ -21,22 +45,28 @@ pub fn mutants() -> Result<()> {
             step::run(install.arg(places::tools()))
         })?;
     }
-    for (name, package, files) in [
-        ("model", "edgedeck-model", "src-tauri/model/src/**"),
-        ("dialects", "edgedeck-gateway", "src-tauri/gateway/src/dialects/**"),
-    ] {
-        steps.step(name, || sample(&program, name, package, files))?;
+    for part in PARTS.iter().filter(|part| only.is_none_or(|only| only == part.name)) {
+        steps.step(part.name, || sample(&program, part))?;
     }
     steps.print();
     Ok(())
 }
 
-fn sample(program: &std::path::Path, name: &str, package: &str, files: &str) -> Result<()> {
+fn sample(program: &std::path::Path, part: &Part) -> Result<()> {
+    let Part { name, sample, .. } = part;
     let out = places::target().join("mutants").join(name);
     fs::create_dir_all(&out)?;
     let mut command = std::process::Command::new(program);
-    command.args(["mutants", "--no-shuffle", "--package", package, "--file", files]);
-    command.args(["--shard", &format!("0/{SAMPLE}"), "--output"]).arg(&out);
+    command.args([
+        "mutants",
+        "--no-shuffle",
+        "--package",
+        part.package,
+        "--file",
+        part.files,
+    ]);
+    command.args(["--shard", &format!("0/{sample}"), "--output"]).arg(&out);
+    command.args(part.tests);
     // Its exit code also tells that some were missed, which is a figure here and no failure.
     let status = command.status().context("start cargo-mutants")?;
     let outcomes = out.join("mutants.out/outcomes.json");
@@ -51,7 +81,7 @@ fn sample(program: &std::path::Path, name: &str, package: &str, files: &str) -> 
         "no mutant of {name} could be tried ({status}); the tests may fail without one"
     );
     println!(
-        "{name}: {caught} of {tried} caught ({:.0} %), one in {SAMPLE} tried",
+        "{name}: {caught} of {tried} caught ({:.0} %), one in {sample} tried",
         caught as f64 * 100.0 / tried as f64
     );
     Ok(())

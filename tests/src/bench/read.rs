@@ -149,7 +149,7 @@ fn moment(ms: i64) -> String {
 }
 
 const LIST: &str = "SELECT n.doc, a.external FROM node n JOIN alias a ON a.system = 1 AND a.kind = 1 AND a.id = n.id \
-                    WHERE n.managed = 1 ORDER BY a.external LIMIT 20";
+                    WHERE n.managed = 1 ORDER BY n.id LIMIT 20";
 const DETAIL: &str = "SELECT n.doc, a.external FROM node n JOIN alias a ON a.system = 1 AND a.kind = 1 AND a.id = n.id \
                       WHERE a.external = 7";
 

@@ -14,7 +14,13 @@ use edgedeck_model::{
 use edgedeck_protocol::{FromAgent, Hello, JoinRequest, ToAgent, VERSIONS};
 use futures::{StreamExt, stream};
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
@@ -96,6 +102,14 @@ fn bytes(data: &Path, name: &str) -> u64 {
     fs::metadata(data.join(name)).map_or(0, |file| file.len())
 }
 
+/// Bytes of the database once its log is part of it.
+fn settled(data: &Path) -> Result<u64> {
+    let connection = rusqlite::Connection::open(data.join("edgedeck.db"))?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(bytes(data, "edgedeck.db"))
+}
+
 /// Lets a step of time pass, and every agent send its sample of it.
 async fn step(engine: &Engine, agents: &mut [Agent], step: i64) -> Result<()> {
     engine.clock.advance(STEP);
@@ -129,7 +143,7 @@ async fn size(nodes: u32) -> Result<Vec<Figure>> {
     let joining = (0..nodes).map(|number| agent(&engine, &token, number));
     let joined: Vec<Result<Agent>> = stream::iter(joining).buffer_unordered(AT_ONCE).collect().await;
     let mut agents = joined.into_iter().collect::<Result<Vec<_>>>()?;
-    let before = bytes(&data, "edgedeck.db");
+    let before = settled(&data)?;
     let (mut wal, steps) = (0, HOUR / STEP);
     let begun = Instant::now();
     for number in 0..steps {
@@ -138,7 +152,7 @@ async fn size(nodes: u32) -> Result<Vec<Figure>> {
     }
     let seconds = begun.elapsed().as_secs_f64();
     let values = f64::from(nodes) * steps as f64 * VALUES as f64;
-    let grown = bytes(&data, "edgedeck.db").saturating_sub(before) + bytes(&data, "edgedeck.db-wal");
+    let grown = settled(&data)?.saturating_sub(before);
 
     // A day of one chip; its other 23 hours are sent by its node alone.
     agents.truncate(1);

@@ -47,6 +47,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
+    include_str!("0004.sql"),
 ];
 
 pub fn open(path: &Path) -> Result<Connection, OpenError> {

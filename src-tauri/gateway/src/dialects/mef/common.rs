@@ -2,7 +2,11 @@
 
 use super::answer::{Code, Failure};
 use edgedeck_engine::{AliasKind, Caps, Engine, Find, System};
-use edgedeck_model::{AppId, GroupId, NodeId, Problem, Time, group::Group, node::NodeState};
+use edgedeck_model::{
+    AppId, GroupId, NodeId, Problem, Time,
+    group::Group,
+    node::{Node, NodeState},
+};
 use jiff::{Timestamp, tz::TimeZone};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -49,6 +53,21 @@ pub fn number(engine: &Engine, kind: AliasKind, id: Uuid) -> Result<u32, Problem
 /// The numbers of all things of a kind.
 pub fn numbers(engine: &Engine, kind: AliasKind, own: Code) -> Result<HashMap<Uuid, u32>, Failure> {
     super::request::read(engine.externals(System::Mef, kind), own)
+}
+
+/// The groups of these nodes, by id, with their numbers.
+pub fn groups_of(engine: &Engine, nodes: &[Node], own: Code) -> Result<HashMap<GroupId, (u32, Group)>, Failure> {
+    let ids = nodes.iter().flat_map(|node| node.groups.iter().copied()).collect();
+    let groups = super::request::read(engine.groups_by_id(&ids), own)?;
+    if groups.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let numbers = engine.externals_of(System::Mef, AliasKind::Group, groups.iter().map(|group| group.id.0));
+    let numbers = super::request::read(numbers, own)?;
+    let numbered = groups.into_iter().zip(numbers);
+    Ok(numbered
+        .filter_map(|(group, number)| Some((group.id, (number?, group))))
+        .collect())
 }
 
 /// All groups, by id, with their numbers.

@@ -8,7 +8,7 @@ use super::{
     software,
 };
 use axum::extract::State;
-use edgedeck_engine::{Actor, AliasKind, Engine, Find};
+use edgedeck_engine::{Actor, AliasKind, Engine, Find, System};
 use edgedeck_model::{Code as Why, GroupId, Problem, api::ManageBody, group::Group, node::Node};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -93,15 +93,13 @@ impl NodeInfo {
 
 pub fn wire_nodes(engine: &Engine, nodes: &[Node], own: Code) -> Result<Vec<NodeInfo>, Failure> {
     let times = LocalTimes::of(engine);
-    let wire = |node: &Node| {
-        let number = common::number(engine, AliasKind::Node, node.id.0);
-        Ok(NodeInfo::of(
-            node,
-            number.map_err(|problem| own.because(problem))?,
-            &times,
-        ))
+    let ids = nodes.iter().map(|node| node.id.0);
+    let numbers = read(engine.externals_of(System::Mef, AliasKind::Node, ids), own)?;
+    let wire = |(node, number): (&Node, Option<u32>)| {
+        let number = number.ok_or_else(|| own.because(Problem::internal("a node without its number")))?;
+        Ok(NodeInfo::of(node, number, &times))
     };
-    nodes.iter().map(wire).collect()
+    nodes.iter().zip(numbers).map(wire).collect()
 }
 
 /// Names of a node's groups, in the order of their ids.
@@ -137,7 +135,7 @@ pub async fn list_all(State(engine): Lab, query: Query) -> Outcome {
 
 fn list_with_groups(engine: &Engine, find: &Find, managed: Option<bool>) -> Outcome {
     let found = read(engine.find_nodes(find, managed), LIST)?;
-    let groups = common::groups(engine, LIST)?;
+    let groups = common::groups_of(engine, &found.items, LIST)?;
     let infos = wire_nodes(engine, &found.items, LIST)?.into_iter().zip(&found.items);
     let rows = infos
         .map(|(info, node)| NodeWithGroups {
@@ -173,7 +171,7 @@ pub async fn get(State(engine): Lab, query: Query) -> Outcome {
         _ => return Err(Failure::query("id")),
     };
     let node = node.map_err(|problem| GET.because(problem))?;
-    let groups = group_names(&node, &common::groups(&engine, GET)?);
+    let groups = group_names(&node, &common::groups_of(&engine, std::slice::from_ref(&node), GET)?);
     let [info] = <[NodeInfo; 1]>::try_from(wire_nodes(&engine, std::slice::from_ref(&node), GET)?)
         .map_err(|_| GET.because(Problem::internal("one node, one answer")))?;
     let limits = engine.settings().limits.clone();
