@@ -61,6 +61,10 @@ fn check(settings: &Settings) -> std::result::Result<(), Problem> {
             "software.trial_seconds",
             (10..=3_600).contains(&settings.software.trial_seconds),
         ),
+        ("mef.calls_per_second", settings.mef.calls_per_second <= 100_000),
+        ("mef.burst", settings.mef.burst <= 100_000),
+        ("mef.at_once", (1..=10_000).contains(&settings.mef.at_once)),
+        ("mef.body_kib", (64..=65_536).contains(&settings.mef.body_kib)),
         ("thresholds.restarts", (1..=100).contains(&thresholds.restarts)),
         (
             "addresses",

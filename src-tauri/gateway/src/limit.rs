@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -83,6 +83,20 @@ impl Drop for Place<'_> {
         let mut addresses = self.limit.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = addresses.get_mut(&self.address) {
             seen.under_way = seen.under_way.saturating_sub(1);
+        }
+    }
+}
+
+/// A limit whose rate may change; with another rate it begins anew.
+#[derive(Debug, Default)]
+pub struct ChangingLimit(Mutex<Option<Arc<RateLimit>>>);
+
+impl ChangingLimit {
+    pub fn with(&self, rate: Rate) -> Arc<RateLimit> {
+        let mut present = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*present {
+            Some(limit) if limit.rate == rate => limit.clone(),
+            _ => present.insert(Arc::new(RateLimit::new(rate))).clone(),
         }
     }
 }

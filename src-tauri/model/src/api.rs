@@ -608,8 +608,37 @@ pub struct Settings {
     pub limits: Limits,
     pub thresholds: Thresholds,
     pub software: crate::software::Rules,
+    pub mef: MefLimits,
     /// Addresses that boxes and browsers reach the engine at, likeliest first; the machine's own where empty.
     pub addresses: Vec<String>,
+}
+
+/// What MEF Center's API lets its clients have; the numbers are those of MEF's own gateway unless changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MefLimits {
+    /// Calls a second of one address in the long run; 0 for any number.
+    pub calls_per_second: u32,
+    /// Calls of one address above that at once.
+    pub burst: u32,
+    /// Calls of one address under way at once.
+    pub at_once: u32,
+    /// Largest body, in KiB.
+    pub body_kib: u32,
+    /// Whether MEF's own most nodes, groups, applications and deployments hold, or only what the lab itself bears.
+    pub caps: bool,
+}
+
+impl Default for MefLimits {
+    fn default() -> Self {
+        Self {
+            calls_per_second: 10,
+            burst: 5,
+            at_once: 5,
+            body_kib: 1_024,
+            caps: true,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -621,6 +650,7 @@ impl Default for Settings {
             limits: Limits::default(),
             thresholds: Thresholds::default(),
             software: crate::software::Rules::default(),
+            mef: MefLimits::default(),
             addresses: Vec::new(),
         }
     }

@@ -225,7 +225,7 @@ pub async fn run() -> Result<Vec<Figure>> {
     let running = edgedeck_gateway::start(Options {
         mef: Some("127.0.0.1:0".parse()?),
         // Its limit of ten calls a second is turned off.
-        mef_options: edgedeck_gateway::dialects::mef::MefOptions { rate: None },
+        mef_options: edgedeck_gateway::dialects::mef::MefOptions { limited: false },
         ..options
     })
     .await?;

@@ -166,7 +166,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
             operation: "getAlarm",
             async |lab: &mut MefLab| {
                 // It moves the clock by years, which is nothing for the lab of the others.
-                let mut own = MefLab::start_with(lab.recording(), MefOptions { rate: None }).await?;
+                let mut own = MefLab::start_with(lab.recording(), MefOptions { limited: false }).await?;
                 lab.read("getEdgeManagerVersion", &[]).await?;
                 let lab = &mut own;
                 let group = lab.group().await?;
@@ -243,7 +243,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
             operation: "getEvent",
             async |lab: &mut MefLab| {
                 // It moves the clock by years, which is nothing for the lab of the others.
-                let mut own = MefLab::start_with(lab.recording(), MefOptions { rate: None }).await?;
+                let mut own = MefLab::start_with(lab.recording(), MefOptions { limited: false }).await?;
                 lab.read("getEdgeManagerVersion", &[]).await?;
                 let lab = &mut own;
                 let node = lab.node(&[]).await?;

@@ -63,7 +63,7 @@ pub struct MefLab {
 
 impl Lab for MefLab {
     async fn start(recording: Recording) -> anyhow::Result<Self> {
-        Self::start_with(recording, MefOptions { rate: None }).await
+        Self::start_with(recording, MefOptions { limited: false }).await
     }
 
     async fn stop(self) {

@@ -166,7 +166,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
             operation: "deployApp",
             async |lab: &mut MefLab| {
                 for seed in 0..5 {
-                    let mut own = MefLab::start_with(lab.recording(), MefOptions { rate: None }).await?;
+                    let mut own = MefLab::start_with(lab.recording(), MefOptions { limited: false }).await?;
                     crowds(&mut own, seed).await?;
                     own.running.stop().await;
                 }

@@ -147,7 +147,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
             rules: ["downloadLogFile/a201facd"],
             async |lab: &mut MefLab| {
                 // What it leaves behind is nothing for the cases after it.
-                let mut own = MefLab::start_with(lab.recording(), MefOptions { rate: None }).await?;
+                let mut own = MefLab::start_with(lab.recording(), MefOptions { limited: false }).await?;
                 let lab = &mut own;
                 let (first, one) = node(lab).await?;
                 one.tell(Order::Collects(Collects::SendsMuch));

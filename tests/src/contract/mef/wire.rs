@@ -2,7 +2,9 @@
 
 use super::lab::{MefLab, http};
 use crate::{case, contract::Chapter};
+use edgedeck_engine::Actor;
 use edgedeck_gateway::dialects::mef::MefOptions;
+use edgedeck_model::api::{MefLimits, Settings};
 use futures::future::join_all;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -74,6 +76,48 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 anyhow::ensure!(answers.iter().all(|answer| matches!(answer.status, 200 | 429)));
                 limited.running.stop().await;
                 lab.read("getEdgeManagerVersion", &[]).await?;
+            }
+        },
+        case! {
+            operation: "addNodesToGroup",
+            async |lab: &mut MefLab| {
+                // All of it is the lab's to change, while it runs.
+                let mut own = MefLab::start_with(lab.recording(), MefOptions::default()).await?;
+                let set = async |own: &MefLab, change: fn(&mut MefLimits)| {
+                    let mut settings = Settings::clone(&own.engine().settings());
+                    change(&mut settings.mef);
+                    own.engine().update_settings(&Actor::engine(), settings).await
+                };
+                set(&own, |mef| mef.calls_per_second = 0).await?;
+                let calls = (0..40).map(|_| own.north.call("getEdgeManagerVersion").send());
+                let answers = join_all(calls).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+                anyhow::ensure!(answers.iter().all(|answer| answer.status == 200), "refused without a limit");
+                let node = own.node(&[]).await?;
+                let mut groups = Vec::new();
+                for _ in 0..11 {
+                    groups.push(own.group().await?);
+                }
+                let (last, first) = groups.split_last().ok_or_else(|| anyhow::anyhow!("no groups"))?;
+                for group in first {
+                    own.done("addNodesToGroup", json!({ "groupID": group, "nodeIDs": [node.number] })).await?;
+                }
+                let eleventh = json!({ "groupID": last, "nodeIDs": [node.number] });
+                let answer = own.send("addNodesToGroup", eleventh.clone()).await?;
+                anyhow::ensure!(answer.at("/status") != "00000000", "an eleventh group: {}", answer.shown());
+                set(&own, |mef| mef.caps = false).await?;
+                own.done("addNodesToGroup", eleventh).await?;
+                let post = async |own: &MefLab| {
+                    let request = own.http.post(format!("{}/edgemanager/v1/nodegroup", own.base)).body(vec![b' '; 65 * 1_024]);
+                    anyhow::Ok(request.send().await?.status())
+                };
+                anyhow::ensure!(post(&own).await? == 400, "65 KiB are not too much");
+                set(&own, |mef| mef.body_kib = 64).await?;
+                anyhow::ensure!(post(&own).await? == 413, "65 KiB are too much");
+                lab.read("getEdgeManagerVersion", &[]).await?;
+                let named = lab.group().await?;
+                let node = lab.node(&[]).await?;
+                lab.done("addNodesToGroup", json!({ "groupID": named, "nodeIDs": [node.number] })).await?;
+                own.running.stop().await;
             }
         },
         case! {

@@ -1,11 +1,12 @@
 //! The lab's settings.
 //!
 //! `data-test`: `lab-name-field`, `time-zone`, `addresses`, `reserve-cpu`, `reserve-memory`, `deployments-per-node`,
-//! `disk-raise`, `disk-clear`, `npu-raise`, `npu-clear`, `certificate-days`, `restarts`, `save-settings`, `newer-settings`.
+//! `disk-raise`, `disk-clear`, `npu-raise`, `npu-clear`, `certificate-days`, `restarts`, `mef-calls`, `mef-burst`,
+//! `mef-at-once`, `mef-body`, `mef-caps`, `save-settings`, `newer-settings`.
 
 use super::values::{
-    CERTIFICATE, DEPLOYMENTS, DISK_CLEAR, DISK_RAISE, NPU_CLEAR, NPU_RAISE, Number, RESERVE_CPU, RESERVE_MEMORY,
-    RESTARTS, TRIAL, read_addresses,
+    CERTIFICATE, DEPLOYMENTS, DISK_CLEAR, DISK_RAISE, MEF_AT_ONCE, MEF_BODY, MEF_BURST, MEF_CALLS, NPU_CLEAR,
+    NPU_RAISE, Number, RESERVE_CPU, RESERVE_MEMORY, RESTARTS, TRIAL, read_addresses,
 };
 use crate::{
     api,
@@ -49,6 +50,13 @@ texts! {
     UNSIGNED: "允许未由本实验室签名的软件包", "Let in packages that this lab has not signed";
     LOWER: "允许相同或更低的版本", "Let in the same version and lower ones";
     TRIAL_WORD: "新版本试运行时限（秒）", "Time for a new version to be well (s)";
+    MEF: "MEF Center 接口", "API of MEF Center";
+    MEF_HELP: "默认与 MEF 自身的网关相同，使为其编写的脚本行为一致。", "As MEF's own gateway unless changed, so that scripts written for it behave alike.";
+    MEF_CALLS_WORD: "每个地址每秒请求数（0 为不限）", "Calls a second of one address (0: any number)";
+    MEF_BURST_WORD: "允许的突发请求数", "Calls above that at once";
+    MEF_AT_ONCE_WORD: "每个地址同时进行的请求数", "Calls of one address under way at once";
+    MEF_BODY_WORD: "请求体上限（KiB）", "Largest body (KiB)";
+    MEF_CAPS: "执行 MEF 的数量上限（1024 个节点和分组、1000 个应用、每组 20 个应用等）", "Hold MEF's own numbers (1,024 nodes and groups, 1,000 applications, 20 applications a group …)";
     NOT_A_NUMBER: "请填写数字", "must be a number";
     SAVE: "保存设置", "Save the settings";
     SAVED: "设置已保存", "The settings are saved";
@@ -77,6 +85,7 @@ fn Form(start: Settings) -> impl IntoView {
     let addresses = RwSignal::new(start.addresses.join("\n"));
     let unsigned = RwSignal::new(start.software.unsigned);
     let lower = RwSignal::new(start.software.lower);
+    let mef_caps = RwSignal::new(start.mef.caps);
     let held = RwSignal::new(start);
     let newer = RwSignal::new(None::<Settings>);
     let change = Change::new();
@@ -95,10 +104,17 @@ fn Form(start: Settings) -> impl IntoView {
         (RESTARTS, RESTARTS_WORD, "restarts"),
     ];
     let software = [(TRIAL, TRIAL_WORD, "trial-seconds")];
+    let mef = [
+        (MEF_CALLS, MEF_CALLS_WORD, "mef-calls"),
+        (MEF_BURST, MEF_BURST_WORD, "mef-burst"),
+        (MEF_AT_ONCE, MEF_AT_ONCE_WORD, "mef-at-once"),
+        (MEF_BODY, MEF_BODY_WORD, "mef-body"),
+    ];
     let numbers: Vec<(Number, RwSignal<String>)> = limits
         .iter()
         .chain(&thresholds)
         .chain(&software)
+        .chain(&mef)
         .map(|(number, _, _)| (*number, RwSignal::new(held.with_untracked(number.print))))
         .collect();
     let numbers = StoredValue::new(numbers);
@@ -108,6 +124,7 @@ fn Form(start: Settings) -> impl IntoView {
         settings.time_zone = zone.with(|zone| zone.trim().to_owned());
         settings.software.unsigned = unsigned.get();
         settings.software.lower = lower.get();
+        settings.mef.caps = mef_caps.get();
         settings.addresses = addresses.with(|addresses| read_addresses(addresses));
         let good = numbers.with_value(|numbers| {
             // Each is read even where one before is wrong, so that all are tracked.
@@ -201,6 +218,12 @@ fn Form(start: Settings) -> impl IntoView {
                 <div class="field-row">{software.map(one).into_iter().collect_view()}</div>
                 <Check label=LOWER checked=lower set=move |on| lower.set(on) disabled=read_only test="lower-versions"/>
                 <Check label=UNSIGNED checked=unsigned set=move |on| unsigned.set(on) disabled=read_only help=Some(SOFTWARE_HELP) test="unsigned-packages"/>
+            </section>
+            <section class="card">
+                <h2>{MEF.t()}</h2>
+                <p class="quiet-text">{MEF_HELP.t()}</p>
+                <div class="field-grid">{mef.map(one).into_iter().collect_view()}</div>
+                <Check label=MEF_CAPS checked=mef_caps set=move |on| mef_caps.set(on) disabled=read_only test="mef-caps"/>
             </section>
             <Refusal change=change/>
             {move || newer.get().map(|settings| {

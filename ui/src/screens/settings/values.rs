@@ -89,6 +89,30 @@ pub const RESTARTS: Number = Number {
     put: |settings, text| whole(text, &mut settings.thresholds.restarts),
 };
 
+pub const MEF_CALLS: Number = Number {
+    field: "mef.calls_per_second",
+    print: |settings| settings.mef.calls_per_second.to_string(),
+    put: |settings, text| whole(text, &mut settings.mef.calls_per_second),
+};
+
+pub const MEF_BURST: Number = Number {
+    field: "mef.burst",
+    print: |settings| settings.mef.burst.to_string(),
+    put: |settings, text| whole(text, &mut settings.mef.burst),
+};
+
+pub const MEF_AT_ONCE: Number = Number {
+    field: "mef.at_once",
+    print: |settings| settings.mef.at_once.to_string(),
+    put: |settings, text| whole(text, &mut settings.mef.at_once),
+};
+
+pub const MEF_BODY: Number = Number {
+    field: "mef.body_kib",
+    print: |settings| settings.mef.body_kib.to_string(),
+    put: |settings, text| whole(text, &mut settings.mef.body_kib),
+};
+
 /// Addresses, one a line.
 pub fn read_addresses(text: &str) -> Vec<String> {
     text.split(['\n', ',', '，'])
@@ -122,7 +146,7 @@ fn single(text: &str, into: &mut f32) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [Number; 9] = [
+    const ALL: [Number; 14] = [
         RESERVE_CPU,
         RESERVE_MEMORY,
         DEPLOYMENTS,
@@ -132,6 +156,11 @@ mod tests {
         NPU_CLEAR,
         CERTIFICATE,
         RESTARTS,
+        TRIAL,
+        MEF_CALLS,
+        MEF_BURST,
+        MEF_AT_ONCE,
+        MEF_BODY,
     ];
 
     #[test]

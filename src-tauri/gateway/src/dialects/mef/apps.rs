@@ -2,7 +2,7 @@
 
 use super::{
     answer::{Batch, Code, Failure, Outcome, Reply, is_capped},
-    common::{self, CAPS, LocalTimes},
+    common::{self, LocalTimes},
     container::{self, Container, Given},
     request::{self, Body, Caller, Query, page_of, read},
     rules::{self, given, require},
@@ -93,7 +93,7 @@ pub async fn create(State(engine): Lab, Caller(actor): Caller, Body(body): Body<
         label: "1".to_owned(),
         spec,
     };
-    let made = engine.create_app_within(&actor, new, CAPS).await;
+    let made = engine.create_app_within(&actor, new, common::caps(&engine)).await;
     let app = made.map_err(|problem| refused(problem, CREATE))?.app;
     let number = common::number(&engine, AliasKind::App, app.id.0).map_err(|problem| CREATE.because(problem))?;
     Reply::data(number, CREATE)
@@ -202,7 +202,9 @@ pub async fn update(State(engine): Lab, Caller(actor): Caller, Body(body): Body<
         .map(|new| container::reference(&new.image, &new.image_version))
         .collect();
     let change = move |spec| with_images(spec, images);
-    let rolled = engine.roll_out(&actor, app, change, aims_at_group, CAPS).await;
+    let rolled = engine
+        .roll_out(&actor, app, change, aims_at_group, common::caps(&engine))
+        .await;
     rolled.map(|_| Reply::DONE).map_err(|problem| refused(problem, UPDATE))
 }
 
@@ -243,7 +245,10 @@ pub async fn deploy(State(engine): Lab, Caller(actor): Caller, Body(body): Body<
                     version: None,
                     target: Target::Group(target),
                 };
-                engine.create_deployment_within(&actor, new, CAPS).await.map(drop)
+                engine
+                    .create_deployment_within(&actor, new, common::caps(&engine))
+                    .await
+                    .map(drop)
             }
             Err(problem) => Err(problem),
         };

@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub const GROUPS_PER_NODE: usize = 10;
 
 /// What MEF promises.
-pub const CAPS: Caps = Caps {
+const CAPS: Caps = Caps {
     nodes: 1024,
     groups: 1024,
     nodes_per_group: 1024,
@@ -26,6 +26,19 @@ pub const CAPS: Caps = Caps {
     once_per_group: true,
     capacity_of_online: true,
 };
+
+/// What MEF promises, or nothing of it if the settings say so; how MEF judges stays.
+pub fn caps(engine: &Engine) -> Caps {
+    if engine.settings().mef.caps {
+        CAPS
+    } else {
+        Caps {
+            once_per_group: CAPS.once_per_group,
+            capacity_of_online: CAPS.capacity_of_online,
+            ..Caps::NONE
+        }
+    }
+}
 
 fn resolve(engine: &Engine, kind: AliasKind, number: u32, noun: &str) -> Result<Uuid, Problem> {
     let found = engine.resolve(System::Mef, kind, number).map_err(Problem::from)?;

@@ -2,7 +2,7 @@
 
 use super::{
     answer::{Batch, Code, INVALID, Outcome, Reply, is_capped},
-    common::{self, CAPS, LocalTimes},
+    common::{self, LocalTimes},
     nodes::{NodeInfo, wire_nodes},
     request::{Body, Caller, Query, read},
     rules::{self, given, require},
@@ -43,7 +43,7 @@ pub async fn create(State(engine): Lab, Caller(actor): Caller, Body(body): Body<
     let description = body.description.unwrap_or_default();
     require(rules::is_group_name(&name) && rules::is_description(&description))?;
     let made = engine
-        .create_group_within(&actor, GroupBody { name, description }, CAPS)
+        .create_group_within(&actor, GroupBody { name, description }, common::caps(&engine))
         .await;
     let group = made.map_err(|problem| match problem.code {
         Why::Taken => TAKEN.because(problem),
@@ -194,7 +194,9 @@ pub async fn add(State(engine): Lab, Caller(actor): Caller, Body(body): Body<Mem
         }
     }
     let nodes = known.iter().map(|(_, node)| *node).collect();
-    let outcomes = engine.add_each_to_group(&actor, group, nodes, CAPS).await;
+    let outcomes = engine
+        .add_each_to_group(&actor, group, nodes, common::caps(&engine))
+        .await;
     let outcomes = outcomes.map_err(|problem| if is_capped(&problem) { FULL } else { ADD }.because(problem))?;
     for ((number, _), refused) in known.into_iter().zip(outcomes) {
         batch.add(number, refused.map_or(Ok(()), Err));

@@ -20,7 +20,7 @@ mod rules;
 mod software;
 
 use crate::{
-    limit::{Rate, RateLimit},
+    limit::{ChangingLimit, Rate},
     listen::Peer,
 };
 pub use apps::parse_any;
@@ -44,33 +44,38 @@ const UNAUTHENTICATED: Code = Code("00001003", "a client certificate of the lab 
 /// How the dialect is served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MefOptions {
-    /// What one address may ask for; `None` for no limit.
-    pub rate: Option<Rate>,
+    /// Whether the calls of one address are limited, as the settings say.
+    pub limited: bool,
 }
 
 impl Default for MefOptions {
-    /// The limits of MEF's own gateway.
     fn default() -> Self {
-        Self {
-            rate: Some(Rate {
-                per_second: 10.0,
-                burst: 5.0,
-                at_once: 5,
-            }),
-        }
+        Self { limited: true }
     }
+}
+
+/// What every request passes first.
+struct Door {
+    engine: Arc<Engine>,
+    options: MefOptions,
+    limit: ChangingLimit,
 }
 
 /// Serves the dialect. Every request needs the extension [`Peer`].
 pub fn router(engine: Arc<Engine>, options: MefOptions) -> Router {
-    let limit = Arc::new(options.rate.map(RateLimit::new));
+    let door = Arc::new(Door {
+        engine: engine.clone(),
+        options,
+        limit: ChangingLimit::default(),
+    });
     let router = served();
     router
         .fallback(async || Failure::new(StatusCode::NOT_FOUND, NO_ROUTE))
         .method_not_allowed_fallback(async || Failure::new(StatusCode::METHOD_NOT_ALLOWED, NO_ROUTE))
-        .layer(DefaultBodyLimit::max(request::BODY_MAX))
+        // The settings' holds instead, where a body is read.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn(admit))
-        .layer(from_fn_with_state(limit, slow_down))
+        .layer(from_fn_with_state(door, slow_down))
         .with_state(engine)
 }
 
@@ -152,12 +157,21 @@ async fn admit(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Refuses what is over the rate.
-async fn slow_down(State(limit): State<Arc<Option<RateLimit>>>, request: Request, next: Next) -> Response {
+/// Refuses what is over the rate, and says how large a body may be.
+async fn slow_down(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+    let limits = door.engine.settings().mef.clone();
+    request
+        .extensions_mut()
+        .insert(request::BodyMax(limits.body_kib as usize * 1_024));
     let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
-    let (Some(limit), Some(address)) = (limit.as_ref(), address) else {
+    let (Some(address), true) = (address, door.options.limited && limits.calls_per_second > 0) else {
         return next.run(request).await;
     };
+    let limit = door.limit.with(Rate {
+        per_second: limits.calls_per_second.into(),
+        burst: limits.burst.into(),
+        at_once: limits.at_once,
+    });
     match limit.take(address, Instant::now()) {
         Some(_place) => next.run(request).await,
         None => Failure::new(StatusCode::TOO_MANY_REQUESTS, UNAVAILABLE).into_response(),

@@ -2,7 +2,7 @@
 
 use super::{
     answer::{Batch, Code, Failure, Outcome, Reply, is_capped},
-    common::{self, CAPS, GROUPS_PER_NODE, LocalTimes},
+    common::{self, GROUPS_PER_NODE, LocalTimes},
     request::{Body, Caller, Query, read},
     rules::{self, given, require},
     software,
@@ -223,7 +223,11 @@ pub async fn manage(State(engine): Lab, Caller(actor): Caller, Body(body): Body<
         groups,
     };
     let managed = match common::node(&engine, number) {
-        Ok(node) => engine.manage_node_within(&actor, node, wanted, CAPS).await,
+        Ok(node) => {
+            engine
+                .manage_node_within(&actor, node, wanted, common::caps(&engine))
+                .await
+        }
         Err(problem) => Err(problem),
     };
     let managed = managed.map_err(|problem| if is_capped(&problem) { FULL } else { MANAGE }.because(problem));

@@ -6,7 +6,6 @@ use super::{
 };
 use crate::{listen::Peer, tls::Issuer};
 use axum::{
-    body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
     http::{StatusCode, request::Parts},
 };
@@ -19,8 +18,10 @@ use serde::{
 use serde_json::{Map, Value};
 use std::{fmt, time::Duration};
 
-/// Largest body, in bytes.
-pub const BODY_MAX: usize = 1 << 20;
+/// Largest body of a request, in bytes; an extension of it.
+#[derive(Clone, Copy)]
+pub struct BodyMax(pub usize);
+
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
@@ -115,11 +116,20 @@ pub struct Body<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let bytes = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, state)).await;
-        let bytes = match bytes {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        let max = request.extensions().get().map_or(0, |BodyMax(max)| *max);
+        let read = axum::body::to_bytes(request.into_body(), max);
+        let bytes = match tokio::time::timeout(BODY_TIME, read).await {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(rejection)) => return Err(Failure::new(rejection.status(), MALFORMED)),
+            Ok(Err(error)) => {
+                let is_long = error.into_inner().is::<http_body_util::LengthLimitError>();
+                let status = if is_long {
+                    StatusCode::PAYLOAD_TOO_LARGE
+                } else {
+                    StatusCode::BAD_REQUEST
+                };
+                return Err(Failure::new(status, MALFORMED));
+            }
             Err(_) => return Err(Failure::new(StatusCode::REQUEST_TIMEOUT, MALFORMED)),
         };
         parse(&bytes).map(Self).map_err(|_| MALFORMED.into())
