@@ -329,3 +329,236 @@ fn check_process(process: &Process, field: &dyn Fn(&str) -> String) -> Result<()
 pub fn is_package_hash(text: &str) -> bool {
     text.len() == 64 && text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container() -> Container {
+        Container {
+            image: "lab/a:1".to_owned(),
+            ..Container::default()
+        }
+    }
+
+    fn part() -> Part {
+        Part {
+            name: "main".to_owned(),
+            run: Run::Container(container()),
+            args: Vec::new(),
+            env: Default::default(),
+            resources: Resources::default(),
+            restart: Restart::Always,
+        }
+    }
+
+    /// The reason why a specification of one part is refused; empty where it is good.
+    fn refused(change: impl FnOnce(&mut Part)) -> String {
+        let mut part = part();
+        change(&mut part);
+        let outcome = Spec { parts: vec![part] }.check();
+        outcome
+            .err()
+            .map_or(String::new(), |problem| problem.fact("reason").to_owned())
+    }
+
+    fn refused_container(change: impl FnOnce(&mut Container)) -> String {
+        refused(|part| {
+            let mut container = container();
+            change(&mut container);
+            part.run = Run::Container(container);
+        })
+    }
+
+    fn refused_process(package: &str, program: &str) -> String {
+        refused(|part| {
+            part.run = Run::Process(Process {
+                package: package.to_owned(),
+                program: program.to_owned(),
+            });
+        })
+    }
+
+    #[test]
+    fn parts_are_some_and_not_too_many_and_differ() {
+        assert!(Spec { parts: Vec::new() }.check().is_err());
+        let many = |count: usize| Spec {
+            parts: (0..count)
+                .map(|at| Part {
+                    name: format!("p{at}"),
+                    ..part()
+                })
+                .collect(),
+        };
+        assert!(many(PARTS_MAX).check().is_ok());
+        assert!(many(PARTS_MAX + 1).check().is_err());
+        let twice = Spec {
+            parts: vec![part(), part()],
+        };
+        assert_eq!(twice.check().unwrap_err().fact("reason"), "name-twice");
+    }
+
+    #[test]
+    fn names_arguments_and_variables_keep_their_form_and_length() {
+        for (name, good) in [
+            ("a", true),
+            ("a-1", true),
+            (&"a".repeat(32), true),
+            ("", false),
+            (&"a".repeat(33), false),
+            ("-a", false),
+            ("a-", false),
+            ("A", false),
+            ("a_b", false),
+        ] {
+            assert_eq!(refused(|part| part.name = name.to_owned()).is_empty(), good, "{name:?}");
+        }
+        let args = |count: usize, arg: &str| refused(|part| part.args = vec![arg.to_owned(); count]);
+        assert_eq!(args(ENTRIES_MAX, &"x".repeat(4_096)), "");
+        assert_eq!(args(ENTRIES_MAX + 1, "x"), "list-too-long");
+        assert_eq!(args(1, &"x".repeat(4_097)), "argument-form");
+        assert_eq!(args(1, "a\0"), "argument-form");
+        let env = |key: &str, value: String| refused(|part| part.env = [(key.to_owned(), value)].into());
+        for (key, value, good) in [
+            ("A_b-1.c", String::new(), true),
+            ("_", "x".repeat(32 * 1_024), true),
+            (&"a".repeat(128), String::new(), true),
+            ("", String::new(), false),
+            ("1a", String::new(), false),
+            ("a b", String::new(), false),
+            (&"a".repeat(129), String::new(), false),
+            ("a", "x".repeat(32 * 1_024 + 1), false),
+            ("a", "\0".to_owned(), false),
+        ] {
+            assert_eq!(env(key, value).is_empty(), good, "{key:?}");
+        }
+        let many =
+            |count: usize| refused(|part| part.env = (0..count).map(|at| (format!("k{at}"), String::new())).collect());
+        assert_eq!(
+            (many(ENTRIES_MAX).as_str(), many(ENTRIES_MAX + 1).as_str()),
+            ("", "list-too-long")
+        );
+    }
+
+    #[test]
+    fn resources_are_in_range_and_no_limit_is_below_its_request() {
+        let asked = |change: fn(&mut Resources)| refused(|part| change(&mut part.resources));
+        for (change, reason) in [
+            (
+                (|r| (r.cpu_millis, r.cpu_limit_millis) = (500, 500)) as fn(&mut Resources),
+                "",
+            ),
+            (|r| (r.cpu_millis, r.cpu_limit_millis) = (500, 0), ""),
+            (
+                |r| (r.cpu_millis, r.cpu_limit_millis) = (500, 499),
+                "limit-below-request",
+            ),
+            (|r| r.cpu_limit_millis = 1_000_000, ""),
+            (|r| r.cpu_limit_millis = 1_000_001, "limit-below-request"),
+            (|r| r.cpu_millis = 1_000_000, ""),
+            (|r| r.cpu_millis = 1_000_001, "number-too-large"),
+            (|r| r.npus = 64, ""),
+            (|r| r.npus = 65, "number-too-large"),
+            (|r| r.memory_bytes = 1_024_000 * MIB, ""),
+            (|r| r.memory_bytes = 1_024_000 * MIB + 1, "number-too-large"),
+            (|r| r.memory_limit_bytes = 6 * MIB, ""),
+            (|r| r.memory_limit_bytes = 6 * MIB - 1, "memory-too-small"),
+            (
+                |r| (r.memory_bytes, r.memory_limit_bytes) = (8 * MIB, 7 * MIB),
+                "limit-below-request",
+            ),
+        ] {
+            assert_eq!(asked(change), reason);
+        }
+        let mut two = [part(), part()];
+        for (part, by) in two.iter_mut().zip([1, 2]) {
+            part.resources = Resources {
+                cpu_millis: by,
+                memory_bytes: u64::from(by) * 10,
+                npus: by * 100,
+                ..Resources::default()
+            };
+        }
+        let total = Spec { parts: two.to_vec() }.total();
+        assert_eq!((total.cpu_millis, total.memory_bytes, total.npus), (3, 30, 300));
+    }
+
+    #[test]
+    fn containers_name_an_image_ports_and_paths() {
+        for (image, good) in [
+            ("a", true),
+            ("r.lab:5000/a_b/c-d@sha256:0", true),
+            (&"a".repeat(512), true),
+            ("", false),
+            (&"a".repeat(513), false),
+            ("a b", false),
+            (":a", false),
+        ] {
+            assert_eq!(
+                refused_container(|one| one.image = image.to_owned()).is_empty(),
+                good,
+                "{image:?}"
+            );
+        }
+        let command = |count: usize, word: &str| refused_container(|one| one.command = vec![word.to_owned(); count]);
+        assert_eq!(command(ENTRIES_MAX, &"x".repeat(4_096)), "");
+        for (count, word) in [(ENTRIES_MAX + 1, "x"), (1, "\0"), (1, &"x".repeat(4_097))] {
+            assert_eq!(command(count, word), "argument-form");
+        }
+        let port = |container: u16, host: u16, ip: Option<&str>| {
+            refused_container(|one| {
+                one.ports = vec![Port {
+                    name: String::new(),
+                    container,
+                    host,
+                    host_ip: ip.map(str::to_owned),
+                    protocol: Protocol::Tcp,
+                }];
+            })
+        };
+        assert_eq!(port(80, 8_080, Some("fd00::1")), "");
+        assert_eq!(
+            (port(0, 1, None).as_str(), port(1, 0, None).as_str()),
+            ("port-zero", "port-zero")
+        );
+        assert_eq!(port(1, 1, Some("10.0.0")), "address-form");
+        let mount = |host: &str, inside: &str| {
+            refused_container(|one| {
+                one.mounts = vec![Mount {
+                    name: String::new(),
+                    host: host.to_owned(),
+                    container: inside.to_owned(),
+                    read_only: true,
+                }];
+            })
+        };
+        assert_eq!(mount("/a", &format!("/{}", "b".repeat(1_023))), "");
+        for (host, inside) in [
+            ("a", "/b"),
+            ("/a", "b"),
+            ("/a/..", "/b"),
+            ("/a:", "/b"),
+            ("/a", "/b\0"),
+            ("/a", &format!("/{}", "b".repeat(1_024))),
+        ] {
+            assert_eq!(mount(host, inside), "path-form", "{host:?} {inside:?}");
+        }
+    }
+
+    #[test]
+    fn processes_name_a_package_and_a_program_inside() {
+        let hash = "0a".repeat(32);
+        assert_eq!(refused_process(&hash, "bin/run"), "");
+        assert_eq!(refused_process(&hash, &"x".repeat(1_024)), "");
+        for program in ["../x", "/x", "a//b", "./a", "a/", &"x".repeat(1_025), "a\0"] {
+            assert_eq!(refused_process(&hash, program), "path-form", "{program:?}");
+        }
+        assert_eq!(
+            (refused_process("", "x").as_str(), refused_process(&hash, "").as_str()),
+            ("required", "required")
+        );
+        for package in ["0A".repeat(32), "0".repeat(63), "g".repeat(64)] {
+            assert_eq!(refused_process(&package, "x"), "package-hash", "{package:?}");
+        }
+    }
+}

@@ -65,7 +65,15 @@ fn sample(program: &std::path::Path, part: &Part) -> Result<()> {
         "--file",
         part.files,
     ]);
-    command.args(["--shard", &format!("0/{sample}"), "--output"]).arg(&out);
+    command
+        .args([
+            "--shard",
+            &format!("0/{sample}"),
+            "--sharding",
+            "round-robin",
+            "--output",
+        ])
+        .arg(&out);
     command.args(part.tests);
     // Its exit code also tells that some were missed, which is a figure here and no failure.
     let status = command.status().context("start cargo-mutants")?;
