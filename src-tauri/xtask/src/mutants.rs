@@ -5,7 +5,7 @@ use crate::{
     places,
     step::{self, Steps},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 
 /// A part of the code: one mutant in `sample` is tried, by these tests.
@@ -37,6 +37,11 @@ const PARTS: [Part; 2] = [
 
 /// Installs cargo-mutants under `<target>/tools` if it is not there, runs it over one part or all, and prints the share.
 pub fn mutants(only: Option<&str>) -> Result<()> {
+    ensure!(
+        only.is_none_or(|only| PARTS.iter().any(|part| part.name == only)),
+        "there is no such part; there are {:?}",
+        PARTS.map(|part| part.name)
+    );
     let mut steps = Steps::default();
     let program = places::tools().join("bin/cargo-mutants");
     if !program.is_file() {

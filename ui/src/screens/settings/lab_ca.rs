@@ -57,30 +57,13 @@ texts! {
 /// How often the state is asked for while a change goes on, in milliseconds.
 const WHILE_CHANGING: u32 = 2_000;
 
-fn verb(step: CaStep) -> Text {
+/// What a step is called, what it leads to, and what is said when it was taken.
+fn words(step: CaStep) -> (Text, Text, Text) {
     match step {
-        CaStep::Begin => BEGIN,
-        CaStep::Cancel => CANCEL,
-        CaStep::Switch => SWITCH,
-        CaStep::End => END,
-    }
-}
-
-fn consequence(step: CaStep) -> Text {
-    match step {
-        CaStep::Begin => BEGIN_TEXT,
-        CaStep::Cancel => CANCEL_TEXT,
-        CaStep::Switch => SWITCH_TEXT,
-        CaStep::End => END_TEXT,
-    }
-}
-
-fn done(step: CaStep) -> Text {
-    match step {
-        CaStep::Begin => DONE_BEGIN,
-        CaStep::Cancel => DONE_CANCEL,
-        CaStep::Switch => DONE_SWITCH,
-        CaStep::End => DONE_END,
+        CaStep::Begin => (BEGIN, BEGIN_TEXT, DONE_BEGIN),
+        CaStep::Cancel => (CANCEL, CANCEL_TEXT, DONE_CANCEL),
+        CaStep::Switch => (SWITCH, SWITCH_TEXT, DONE_SWITCH),
+        CaStep::End => (END, END_TEXT, DONE_END),
     }
 }
 
@@ -107,10 +90,10 @@ pub fn LabCa(
         step.set(next);
         asking.set(true);
     });
-    let with = move |read: fn(&LabAuthority, CaStep) -> (u32, u32)| {
+    let lost = move || {
         authority
             .state
-            .with(|state| state.ready().map(|authority| read(authority, step.get())))
+            .with(|state| state.ready().map(|authority| losing(authority, step.get())))
             .unwrap_or_default()
     };
     let act = Callback::new(move |()| {
@@ -118,31 +101,31 @@ pub fn LabCa(
         let body = CaStepBody {
             step: next,
             // What is lost was said in the question.
-            force: untrack(|| with(losing)) != (0, 0),
+            force: untrack(lost) != (0, 0),
         };
         change.run(
             async move { api::call::<ChangeLabAuthority>((), &(), &body).await },
             move |new| {
                 asking.try_set(false);
-                toast(done(next).get_untracked().to_owned());
+                toast(words(next).2.get_untracked().to_owned());
                 authority.state.try_set(Loaded::Ready(new));
                 changed.try_run(());
             },
         );
     });
     let text = Signal::derive(move || {
-        let mut text = consequence(step.get()).get().to_owned();
-        let (nodes, clients) = with(losing);
-        for (lost, words) in [(nodes, LOSING), (clients, LOSING_CLIENTS)] {
-            if lost > 0 {
+        let mut text = words(step.get()).1.get().to_owned();
+        let (nodes, clients) = lost();
+        for (count, more) in [(nodes, LOSING), (clients, LOSING_CLIENTS)] {
+            if count > 0 {
                 text.push(' ');
-                text.push_str(words.get());
+                text.push_str(more.get());
             }
         }
         text
     });
     let names = Signal::derive(move || {
-        let loses = with(losing) != (0, 0);
+        let loses = lost() != (0, 0);
         let names = authority.state.with(|state| {
             let change = state.ready().and_then(|authority| authority.change.as_ref())?;
             loses.then(|| change.behind.iter().map(|node| node.name.clone()).collect::<Vec<_>>())
@@ -151,6 +134,7 @@ pub fn LabCa(
             .filter(|names| !names.is_empty())
             .unwrap_or_else(|| vec![THE_LAB.get().to_owned()])
     });
+    let verb = Signal::derive(move || words(step.get()).0.get().to_owned());
     let again = Callback::new(move |()| authority.again());
     // Drawn anew only when something is new: a button keeps its focus.
     let shown = Memo::new(move |_| authority.state.get());
@@ -166,10 +150,10 @@ pub fn LabCa(
         </section>
         <Confirm
             open=asking
-            title=Signal::derive(move || verb(step.get()).get().to_owned())
+            title=verb
             text=text
             names=names
-            label=Signal::derive(move || verb(step.get()).get().to_owned())
+            label=verb
             danger=true
             busy=change.busy
             problem=change.problem
@@ -260,7 +244,7 @@ fn Changing(change: CaChanging, ask: Callback<CaStep>) -> impl IntoView {
                         <Button label=CANCEL press=Callback::new(move |()| ask.run(CaStep::Cancel)) test="ca-cancel"/>
                     </Show>
                     <Button
-                        label=verb(step)
+                        label=words(step).0
                         kind=next_kind
                         press=Callback::new(move |()| ask.run(step))
                         test=if is_coming { "ca-switch" } else { "ca-end" }
