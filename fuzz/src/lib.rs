@@ -8,7 +8,7 @@
 use edgedeck_model::{image, name, software};
 use edgedeck_protocol::{FromAgent, ToAgent, decode, encode, package};
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     path::Component,
 };
 
@@ -48,7 +48,9 @@ pub fn frames(bytes: &[u8]) {
 
 /// What `docker save` and `podman save` write, and who knows what else.
 pub fn image_archive(bytes: &[u8]) {
-    edgedeck_engine::fuzzing::image_archive(bytes);
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(bytes).expect("room for an input");
+    edgedeck_engine::fuzzing::image_archive(file);
 }
 
 /// Manifests that container tools push.

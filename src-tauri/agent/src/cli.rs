@@ -6,7 +6,7 @@ use crate::{
     join::{self, JoinError},
     leave, runtime, serial, service,
     session::{self, Ending, Options},
-    software,
+    software::{self, Kept},
     sources::Sources,
     status::Status,
     switch::{self, Next},
@@ -248,12 +248,10 @@ async fn take_part(
     }
     // The one that was checked by its hash, not the one that came with the answer.
     home.store_ca(ca_pem)?;
-    let ca_hash = identity::certificate_hash(ca_pem)?;
     let state = State {
         node: reply.node,
         serial,
         addresses,
-        ca_hash,
         joined_at: crate::now(),
     };
     // Last: with this file the join has happened.
@@ -329,13 +327,14 @@ async fn run_agent(home: Home, docker: Option<String>, lang: Lang) -> Result<Str
     };
     tokio::pin!(stop);
     let ended = if options.on_trial {
-        session::run(options.clone(), stop).await.map_err(said)?
+        let kept = Kept::load(&options.home).map_err(|error| disk(&error, lang))?;
+        session::run(options.clone(), kept, stop).await.map_err(said)?
     } else {
         // Held to the end of this process.
         let _versions = options.home.lock_versions().map_err(|error| disk(&error, lang))?;
         let next = switch::go_on(&options, stop.as_mut()).await;
         match next.map_err(|error| disk(&error, lang))? {
-            Next::Run => session::run(options.clone(), stop).await.map_err(said)?,
+            Next::Run(kept) => session::run(options.clone(), *kept, stop).await.map_err(said)?,
             Next::Restart => Ending::Switching,
             Next::Removed => Ending::Removed,
             Next::Stopped => Ending::Stopped,
@@ -403,8 +402,9 @@ fn status(home: &Home, json: bool, lang: Lang) -> ExitCode {
         .and_then(|identity| identity::validity(&identity.certificate_pem).ok())
         .map(|life| life.1);
     if json {
+        let ca_hash = home.ca_pem().ok().and_then(|pem| identity::certificate_hash(&pem).ok());
         let value = serde_json::json!({
-            "node": state.node, "serial": state.serial, "addresses": state.addresses, "ca_hash": state.ca_hash,
+            "node": state.node, "serial": state.serial, "addresses": state.addresses, "ca_hash": ca_hash,
             "joined_at": state.joined_at, "certificate_ends": ends, "running": running, "status": status,
         });
         println!("{value:#}");

@@ -51,8 +51,6 @@ pub struct State {
     pub serial: String,
     /// `host:port` of the engine, likeliest first.
     pub addresses: Vec<String>,
-    /// SHA-256 of the lab's present CA certificate, in hex.
-    pub ca_hash: String,
     pub joined_at: Time,
 }
 
@@ -311,7 +309,10 @@ impl Home {
                     file.rewind()?;
                     write!(file, "{}", std::process::id())
                 };
-                mark(&mut file).map_err(io)?;
+                // The lock is what counts; a full disk must not keep the agent from running.
+                if let Err(error) = mark(&mut file) {
+                    tracing::warn!("{}: {error}", path.display());
+                }
                 Ok(HomeLock { _file: file })
             }
             Err((_, Errno::EWOULDBLOCK)) => {
@@ -349,6 +350,14 @@ impl Home {
 /// # Errors
 /// Those of the file system; the old file is untouched then.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_as(path, bytes, 0o600)
+}
+
+/// As [`replace`], with a mode.
+///
+/// # Errors
+/// Those of the file system; the old file is untouched then.
+pub fn replace_as(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -356,14 +365,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .create(true)
         .truncate(true)
         .write(true)
-        .mode(0o600)
+        .mode(mode)
         .open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+    sync_folder_of(path);
+    Ok(())
+}
+
+/// Syncs the folder of a file that was moved there. That has happened by now, even if a power cut could take it back.
+pub fn sync_folder_of(path: &Path) {
+    let synced = path.parent().map(|folder| File::open(folder)?.sync_all());
+    if let Some(Err(error)) = synced {
+        tracing::warn!("syncing the folder of {}: {error}", path.display());
     }
 }
 

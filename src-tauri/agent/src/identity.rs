@@ -208,11 +208,17 @@ pub fn request(key_pem: &str, serial: &str) -> Result<String, IdentityError> {
 /// # Errors
 /// [`IdentityError`] when there is none.
 pub fn certificate_hash(pem: &str) -> Result<String, IdentityError> {
-    let first = certificates(pem, "certificate")?
-        .into_iter()
-        .next()
-        .ok_or(IdentityError::Empty("certificate"))?;
-    Ok(hex::encode(Sha256::digest(&first)))
+    let first = certificate_hashes(pem)?.into_iter().next();
+    first.ok_or(IdentityError::Empty("certificate"))
+}
+
+/// SHA-256 of every certificate (DER) of a PEM, in lower-case hex.
+///
+/// # Errors
+/// [`IdentityError`] when it cannot be read.
+pub fn certificate_hashes(pem: &str) -> Result<Vec<String>, IdentityError> {
+    let all = certificates(pem, "certificate")?;
+    Ok(all.iter().map(|der| hex::encode(Sha256::digest(der))).collect())
 }
 
 /// Which CAs of a PEM are trusted, and which of them a certificate names as its issuer.

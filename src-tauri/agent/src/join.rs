@@ -156,6 +156,10 @@ pub async fn fetch_ca(address: &str, ca_hash: &str) -> Result<String, JoinError>
         return Err(unexpected(excerpt(&body)));
     }
     let pem = String::from_utf8(body).map_err(|_| unexpected("not a PEM".to_owned()))?;
+    // Each of them would be trusted, and the hash is of one.
+    if pem.matches("-----BEGIN").count() != 1 {
+        return Err(unexpected("not one certificate".to_owned()));
+    }
     let found = identity::certificate_hash(&pem).map_err(|error| unexpected(crate::chain(&error)))?;
     let expected = ca_hash.trim().to_ascii_lowercase();
     if found == expected {
@@ -314,6 +318,61 @@ mod untrusted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer},
+    };
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A server that says this, whatever it is asked; where it is.
+    async fn server(says: String) -> String {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(own.cert.der().to_vec())],
+                PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                let _asked = stream.read(&mut [0; 4096]).await;
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", says.len());
+                let _said = stream.write_all(format!("{head}{says}").as_bytes()).await;
+                let _ended = stream.shutdown().await;
+            }
+        });
+        address.to_string()
+    }
+
+    #[tokio::test]
+    async fn only_the_one_certificate_behind_the_hash_is_believed() {
+        let ca = || {
+            rcgen::generate_simple_self_signed(["lab".to_owned()])
+                .unwrap()
+                .cert
+                .pem()
+        };
+        let (real, own) = (ca(), ca());
+        let hash = identity::certificate_hash(&real).unwrap();
+        let fetched = fetch_ca(&server(real.clone()).await, &hash).await;
+        assert_eq!(fetched.unwrap(), real);
+        let wrong = fetch_ca(&server(own.clone()).await, &hash).await;
+        assert!(matches!(wrong, Err(JoinError::WrongHash { .. })), "{wrong:?}");
+        // Somebody in between adds theirs: every certificate of the answer would be trusted.
+        for both in [format!("{real}{own}"), format!("{real}x {own}"), format!("{own}{real}")] {
+            let more = fetch_ca(&server(both).await, &hash).await;
+            assert!(matches!(more, Err(JoinError::Unexpected { .. })), "{more:?}");
+        }
+    }
 
     #[test]
     fn addresses_as_people_paste_them() {

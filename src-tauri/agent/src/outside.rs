@@ -1,7 +1,10 @@
 //! What the engine sends of systems outside the lab: kept sealed, and the registry's authority shown to the container
 //! engine.
 
-use crate::{home::Home, sources::Sources};
+use crate::{
+    home::{Home, replace_as},
+    sources::Sources,
+};
 use edgedeck_protocol::{Outside, RegistryAccount, decode, encode};
 use parking_lot::RwLock;
 use ring::{
@@ -50,11 +53,17 @@ impl Outsides {
             }
             Outside::default()
         });
-        Self {
+        let this = Self {
             home,
             sources,
             present: RwLock::new(Arc::new(kept)),
+        };
+        // A power cut, or somebody, may have taken what was shown.
+        let present = this.present.read().clone();
+        if let Err(error) = this.install(&present) {
+            tracing::warn!("{}", crate::chain(&error));
         }
+        this
     }
 
     pub fn revision(&self) -> u64 {
@@ -126,11 +135,14 @@ impl Outsides {
         }
         for (folder, pem) in now {
             let path = folder.join(AUTHORITY);
+            if fs::read(&path).is_ok_and(|shown| shown == pem.as_bytes()) {
+                continue;
+            }
             let written = DirBuilder::new()
                 .recursive(true)
                 .mode(0o755)
                 .create(&folder)
-                .and_then(|()| fs::write(&path, pem));
+                .and_then(|()| replace_as(&path, pem.as_bytes(), 0o644));
             written.map_err(|source| OutsideError::Authority { path, source })?;
         }
         Ok(())

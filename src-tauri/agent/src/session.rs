@@ -15,7 +15,7 @@ use crate::{
         process::Processes,
     },
     service,
-    software::{self, Software},
+    software::{self, Kept, Software},
     sources::Sources,
     status::Status,
     switch,
@@ -160,7 +160,7 @@ impl Base {
 ///
 /// # Errors
 /// When its folder is in use, missing or damaged; never because the engine is away.
-pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Ending, AgentError> {
+pub async fn run(options: Options, kept: Kept, stop: impl Future<Output = ()>) -> Result<Ending, AgentError> {
     options.home.create()?;
     let _lock = options.home.lock()?;
     let base = Base::start(&options)?;
@@ -169,8 +169,9 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
     let observing = tokio::spawn(observer.run());
     let mut agent = Agent {
         boot_id: facts::boot_id(&options.sources),
-        software: Arc::new(Software::open(
+        software: Arc::new(Software::new(
             options.home.clone(),
+            kept,
             base.access.clone(),
             base.state.serial.clone(),
             if options.on_trial {
@@ -178,7 +179,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
             } else {
                 options.is_kept.then_some("software-own")
             },
-        )?),
+        )),
         on_trial: options.on_trial,
         collector: Collector::new(options.home.work(), options.sources.clone(), base.access.clone()),
         home: options.home.clone(),
@@ -195,6 +196,9 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
         tells_trust: false,
         is_former: false,
     };
+    if agent.untold_damage.is_some() {
+        agent.software.mend();
+    }
     tokio::pin!(stop);
     let ended = tokio::select! {
         () = &mut stop => Ok(Ending::Stopped),
@@ -479,10 +483,7 @@ impl Agent {
         self.home.store_ca(pem).map_err(|error| crate::chain(&error))?;
         access.trust = trust;
         tracing::info!("the lab's CAs have changed");
-        self.base.state.ca_hash = identity::certificate_hash(pem).map_err(|error| crate::chain(&error))?;
-        self.home
-            .store_state(&self.base.state)
-            .map_err(|error| crate::chain(&error))
+        Ok(())
     }
 
     async fn tell_trust(&mut self, link: &mut Link) -> Result<(), LinkError> {
@@ -496,7 +497,7 @@ impl Agent {
                 return Ok(());
             }
         };
-        self.is_former = trust.roots.first() != Some(&trust.issuer);
+        self.is_former = trust.is_former();
         if self.tells_trust {
             send(link, FromAgent::Trusts(trust)).await?;
         }

@@ -163,23 +163,29 @@ pub struct Software {
 }
 
 impl Software {
-    /// # Errors
-    /// [`HomeError`].
-    pub fn open(
+    pub fn new(
         home: Home,
+        kept: Kept,
         access: Arc<RwLock<EngineAccess>>,
         serial: String,
         fixed: Option<&'static str>,
-    ) -> Result<Self, HomeError> {
-        Ok(Self {
-            kept: Mutex::new(Kept::load(&home)?),
+    ) -> Self {
+        Self {
+            kept: Mutex::new(kept),
             home,
             access,
             serial,
             fixed,
             download: Mutex::default(),
             progress: watch::Sender::new(None),
-        })
+        }
+    }
+
+    /// Writes down what is known, where the file was found damaged.
+    pub fn mend(&self) {
+        if let Err(error) = self.kept.lock().store(&self.home) {
+            tracing::error!("{}", crate::chain(&error));
+        }
     }
 
     /// The version that was downloaded and waits.

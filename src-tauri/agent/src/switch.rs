@@ -6,7 +6,7 @@
 //! new one, and each of them finds out from `software.cbor` how far it came.
 
 use crate::{
-    home::{Home, HomeError},
+    home::{self, Home, HomeError},
     session::Options,
     software::{self, Kept, Last, Trial},
 };
@@ -20,7 +20,7 @@ use nix::{
 };
 use std::{
     ffi::OsString,
-    fs::{self, File},
+    fs,
     future::Future,
     io,
     path::{Path, PathBuf},
@@ -42,10 +42,10 @@ const WELL: &str = "edgedeck-agent is well";
 const END_TIME: Duration = Duration::from_secs(20);
 
 /// What to do after a switch was gone on with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Next {
-    /// Run, as the version that this is.
-    Run,
+    /// Run, as the version that this is; with what is to be known of versions, which the disk may not say.
+    Run(Box<Kept>),
     /// Start the program anew: it is another one now.
     Restart,
     /// End: the node has left its lab meanwhile.
@@ -86,17 +86,16 @@ fn beside(program: &Path) -> PathBuf {
 /// Goes on with a switch that was asked for, or finds out what became of one; call it before anything else runs.
 ///
 /// # Errors
-/// When the agent's folder cannot be read or written.
+/// When the agent's folder cannot be read.
 pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()>>) -> Result<Next, HomeError> {
     let home = &options.home;
     let mut kept = Kept::load(home)?;
     let beside = beside(&options.program);
     let Some(trial) = kept.trial.take() else {
         clear(home, &kept, &beside);
-        return Ok(Next::Run);
+        return Ok(Next::Run(Box::new(kept)));
     };
-    // What cannot be written now is found out again at the next start; the version that is there runs either way.
-    let end = |mut kept: Kept, problem: Option<Problem>| {
+    let ended = |mut kept: Kept, problem: Option<Problem>| {
         if problem.is_none() {
             kept.waiting = None;
         }
@@ -105,17 +104,23 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
             version: trial.version.clone(),
             problem,
         });
+        kept
+    };
+    // What cannot be written now is found out again at the next start; the version that is there runs either way.
+    let end = |kept: Kept, problem: Option<Problem>| {
+        let kept = ended(kept, problem);
         // First, so that there is space for what follows.
         clear(home, &kept, &beside);
         if let Err(error) = kept.store(home) {
             tracing::error!("{}", crate::chain(&error));
         }
+        kept
     };
     if trial.begun {
         end_strays(&beside);
         let is_new = software::is_program(&options.program, &trial.sha256);
-        end(kept, (!is_new).then(|| Problem::conflict("software-interrupted")));
-        return Ok(Next::Run);
+        let kept = end(kept, (!is_new).then(|| Problem::conflict("software-interrupted")));
+        return Ok(Next::Run(Box::new(kept)));
     }
     let begun = Kept {
         trial: Some(Trial {
@@ -126,8 +131,12 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
     };
     if let Err(error) = begun.store(home) {
         // Without a trace of its beginning a trial must not begin.
-        tracing::error!("{}", crate::chain(&error));
-        return Ok(Next::Run);
+        let detail = crate::chain(&error);
+        tracing::error!("{detail}");
+        return Ok(Next::Run(Box::new(ended(
+            kept,
+            Some(because("software-place", detail)),
+        ))));
     }
     tracing::info!("trying version {}", trial.version);
     match run(options, &trial, &beside, stop.as_mut()).await {
@@ -139,10 +148,10 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
                 let is_stopped = tokio::time::timeout(Duration::ZERO, stop).await.is_ok();
                 Ok(if is_stopped { Next::Stopped } else { Next::Restart })
             }
-            Err(error) => {
-                end(kept, Some(because("software-place", error.to_string())));
-                Ok(Next::Run)
-            }
+            Err(error) => Ok(Next::Run(Box::new(end(
+                kept,
+                Some(because("software-place", error.to_string())),
+            )))),
         },
         // Neither is gone: whoever is started next finds the trial begun, and goes on as the old version.
         Outcome::Stopped => {
@@ -155,8 +164,7 @@ pub async fn go_on(options: &Options, mut stop: Pin<&mut impl Future<Output = ()
         }
         Outcome::Failed(problem) => {
             tracing::warn!("version {} is not taken: {problem}", trial.version);
-            end(kept, Some(problem));
-            Ok(Next::Run)
+            Ok(Next::Run(Box::new(end(kept, Some(problem)))))
         }
     }
 }
@@ -229,9 +237,10 @@ async fn run(options: &Options, trial: &Trial, beside: &Path, stop: Pin<&mut imp
         Ok(child) => child,
         Err(error) => return Outcome::Failed(because("software-program", error.to_string())),
     };
-    let lines = child.stdout.take().map(|out| BufReader::new(out).lines());
+    // Read to the end of the child: it could not say its last words otherwise.
+    let mut lines = child.stdout.take().map(|out| BufReader::new(out).lines());
     let well = async {
-        if let Some(mut lines) = lines {
+        if let Some(lines) = &mut lines {
             while let Ok(Some(line)) = lines.next_line().await {
                 if line == WELL {
                     return;
@@ -253,6 +262,7 @@ async fn run(options: &Options, trial: &Trial, beside: &Path, stop: Pin<&mut imp
     };
     let has_time = !matches!(outcome, Outcome::Failed(_));
     end(&mut child, has_time).await;
+    drop(lines);
     outcome
 }
 
@@ -272,13 +282,7 @@ async fn end(child: &mut Child, has_time: bool) {
 
 fn take_place(beside: &Path, program: &Path) -> io::Result<()> {
     fs::rename(beside, program)?;
-    // It has happened by now, even if a power cut could still take it back.
-    let synced = program
-        .parent()
-        .map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
-    if let Some(Err(error)) = synced {
-        tracing::warn!("syncing the folder of {}: {error}", program.display());
-    }
+    home::sync_folder_of(program);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::{
 };
 use argon2::Argon2;
 use edgedeck_model::{Problem, app::is_package_hash, name};
+use edgedeck_protocol::bounded::HeaderLimit;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{Connection, OpenFlags};
@@ -20,6 +21,8 @@ use tempfile::{NamedTempFile, TempDir};
 use zeroize::Zeroizing;
 
 const DATABASE: &str = "edgedeck.db";
+/// The database that a restore has put aside.
+const BEFORE: &str = "edgedeck.db.before-restore";
 const KEY: &str = "secret.key";
 const SEALED_KEY: &str = "secret.key.sealed";
 const PACKAGES: &str = "packages";
@@ -191,7 +194,7 @@ pub fn restore(data: &Path, from: &Path, passphrase: &str) -> Result<Restored, B
         if let Ok(old) = Connection::open(&target) {
             _ = old.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         }
-        let before = data.join("edgedeck.db.before-restore");
+        let before = data.join(BEFORE);
         fs::rename(&target, &before).map_err(&writing)?;
         kept = Some(before);
     }
@@ -223,6 +226,11 @@ pub fn restore(data: &Path, from: &Path, passphrase: &str) -> Result<Restored, B
     Ok(Restored { kept })
 }
 
+/// Whether the database from before a restore is still there.
+pub(crate) fn can_be_undone(data: &Path) -> bool {
+    data.join(BEFORE).exists()
+}
+
 /// Unpacks a backup into an empty folder and returns the sealed key. Only what a backup holds is taken, under its own
 /// name: the file may come from anybody.
 fn unpack(from: &Path, to: &Path) -> Result<Vec<u8>, BackupError> {
@@ -232,7 +240,8 @@ fn unpack(from: &Path, to: &Path) -> Result<Vec<u8>, BackupError> {
         why: why.to_owned(),
     };
     let broken = |error: io::Error| format(&error.to_string());
-    let mut archive = tar::Archive::new(GzDecoder::new(File::open(from).map_err(&reading)?));
+    let limit = HeaderLimit::default();
+    let mut archive = tar::Archive::new(limit.reader(GzDecoder::new(File::open(from).map_err(&reading)?)));
     let (mut sealed, mut database) = (None, false);
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
@@ -240,6 +249,7 @@ fn unpack(from: &Path, to: &Path) -> Result<Vec<u8>, BackupError> {
         if !entry.header().entry_type().is_file() {
             return Err(format(&format!("{name:?} is no file")));
         }
+        limit.content(entry.size());
         match name.split_once('/') {
             None if name == SEALED_KEY => {
                 let mut bytes = Vec::new();
@@ -260,6 +270,7 @@ fn unpack(from: &Path, to: &Path) -> Result<Vec<u8>, BackupError> {
             }
             _ => return Err(format(&format!("{name:?} does not belong into it"))),
         }
+        limit.next();
     }
     if !database {
         return Err(format("there is no database in it"));

@@ -17,7 +17,10 @@ use edgedeck_model::{
 };
 use edgedeck_protocol::{FromAgent, Hello, JoinReply, JoinRequest, ToAgent};
 use rcgen::{CertificateParams, KeyPair};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
@@ -119,7 +122,12 @@ impl Lab {
         engine.close().await;
         // The engine's own loops let go of it within a round.
         let mut engine = Some(engine);
+        let begun = std::time::Instant::now();
         while Arc::strong_count(engine.as_ref().unwrap()) > 1 {
+            assert!(
+                begun.elapsed().as_secs() < 30,
+                "something still holds the closed engine"
+            );
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         drop(engine.take());
@@ -260,7 +268,13 @@ async fn the_labs_ca_gives_way_to_the_next_when_everybody_is_ready() {
     assert_eq!(lab.engine.lab_authority().unwrap().change.unwrap().behind_count, 0);
     let (session, mut frames) = lab.connect(&one, node).await;
     let second = lab.engine.pki.present().other.as_ref().unwrap().0.hash.clone();
+    // A clock that is an hour ahead just then makes no difference to what comes from which CA.
+    lab.engine.clock.jump(lab.engine.now().plus(HOUR));
     step(CaStep::Switch, false).await.unwrap();
+    lab.engine.clock.jump(lab.engine.now().plus(-HOUR));
+    let new = lab.engine.create_client_certificate(&actor, "new".to_owned());
+    new.await.unwrap();
+    assert_eq!(lab.engine.lab_authority().unwrap().change.unwrap().clients, 1);
     assert_eq!(lab.engine.pki.present().current.hash, second);
     let told = std::iter::from_fn(|| frames.try_recv().ok())
         .any(|frame| matches!(frame, ToAgent::Authorities { pem } if pem == lab.engine.pki.present().pem()));
@@ -276,7 +290,12 @@ async fn the_labs_ca_gives_way_to_the_next_when_everybody_is_ready() {
         cas.all().map(|ca| ca.hash.as_str()).collect::<Vec<_>>(),
         [second.as_str()]
     );
-    assert!(lab.engine.list_client_certificates().unwrap()[0].revoked_at.is_some());
+    let clients = lab.engine.list_client_certificates().unwrap();
+    let revoked = clients.iter().map(|one| (one.name.as_str(), one.revoked_at.is_some()));
+    assert_eq!(
+        revoked.collect::<BTreeMap<_, _>>(),
+        BTreeMap::from([("script", true), ("new", false)])
+    );
     let subjects = [&cas.current.facts.subject, &cas.current.facts.issuer];
     assert!(
         subjects.iter().all(|name| name.contains("EdgeDeck lab CA 2")),
@@ -304,6 +323,32 @@ async fn a_ca_that_ends_gives_way_by_itself() {
     lab.pass(30 * DAY).await;
     assert_eq!(change(&lab), None);
     assert_eq!(lab.alarms(), []);
+}
+
+#[tokio::test]
+async fn a_ca_found_near_its_end_gives_everybody_a_week_for_each_step() {
+    let lab = Lab::open().await;
+    let stage = |lab: &Lab| lab.engine.lab_authority().unwrap().change.map(|change| change.stage);
+    lab.pass((7_300 - 20) * DAY).await;
+    assert_eq!(stage(&lab), Some(CaStage::Coming));
+    lab.pass(6 * DAY).await;
+    assert_eq!(stage(&lab), Some(CaStage::Coming));
+    lab.pass(2 * DAY).await;
+    assert_eq!(stage(&lab), Some(CaStage::Former));
+
+    // A clock that is years ahead for some hours begins a change, and nothing that could not be taken back.
+    let lab = Lab::open().await;
+    let first = lab.engine.pki.present().current.hash.clone();
+    lab.engine.clock.jump(lab.engine.now().plus(7_400 * DAY));
+    for _ in 0..5 {
+        lab.pass(HOUR).await;
+    }
+    lab.engine.clock.jump(lab.engine.now().plus(-7_400 * DAY));
+    lab.pass(HOUR).await;
+    assert_eq!(stage(&lab), Some(CaStage::Coming));
+    let cancelled = lab.engine.change_ca(&Actor::engine(), CaStep::Cancel, false).await;
+    assert!(cancelled.unwrap().change.is_none());
+    assert_eq!(lab.engine.pki.present().current.hash, first);
 }
 
 #[tokio::test]

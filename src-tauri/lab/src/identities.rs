@@ -1,13 +1,16 @@
 //! The keys and certificates of simulated nodes, one line of JSON for each.
 
-use edgedeck_agent::identity::Identity;
+use edgedeck_agent::{
+    home,
+    identity::{self, Identity},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -18,7 +21,17 @@ struct Line {
     certificate_pem: String,
 }
 
+/// The lab's CAs, as the fleet has last heard of them.
+const AUTHORITIES: &str = "authorities.pem";
+
+/// Whether the nodes in a folder trust the CA with this hash.
+pub fn knows_authority(folder: &Path, ca_hash: &str) -> bool {
+    let pem = fs::read_to_string(folder.join(AUTHORITIES)).unwrap_or_default();
+    identity::certificate_hashes(&pem).is_ok_and(|hashes| hashes.iter().any(|hash| hash == ca_hash))
+}
+
 pub struct Identities {
+    folder: PathBuf,
     known: Mutex<HashMap<String, Identity>>,
     file: Mutex<File>,
 }
@@ -49,9 +62,16 @@ impl Identities {
             }
         }
         Ok(Self {
+            folder: folder.to_owned(),
             known: Mutex::new(known),
             file: Mutex::new(file),
         })
+    }
+
+    /// # Errors
+    /// Those of the file system.
+    pub fn keep_authorities(&self, pem: &str) -> io::Result<()> {
+        home::replace(&self.folder.join(AUTHORITIES), pem.as_bytes())
     }
 
     /// The identity of a node that joined before; given away, because a node needs it once.

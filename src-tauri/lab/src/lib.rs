@@ -127,12 +127,12 @@ pub async fn run(options: LabOptions, stop: watch::Receiver<bool>) -> Result<()>
     let ca_pem = join::fetch_ca(&options.engine, &options.ca_hash).await.map_err(said)?;
     let trust = Trust::new(&ca_pem)?;
     let client = join::client(trust.anonymous()?).map_err(said)?;
-    let ca = identity::certificate_hash(&ca_pem)?;
-    let folder = options
-        .state
-        .clone()
-        .unwrap_or_else(|| default_folder(&ca, options.seed));
+    let folder = match &options.state {
+        Some(folder) => folder.clone(),
+        None => default_folder(&identity::certificate_hash(&ca_pem)?, options.seed),
+    };
     let identities = Identities::open(&folder).with_context(|| format!("opening {}", folder.display()))?;
+    identities.keep_authorities(&ca_pem)?;
     let address = join::host_and_port(&options.engine).map_err(said)?;
     let nodes = options.nodes;
     let opening = Semaphore::new(AT_ONCE);
@@ -160,9 +160,19 @@ pub async fn run(options: LabOptions, stop: watch::Receiver<bool>) -> Result<()>
     Ok(())
 }
 
+/// Where the nodes of a fleet are kept: by the CA that the lab had then, and found by any that it has had since.
 fn default_folder(ca_hash: &str, seed: u64) -> PathBuf {
-    let lab = ca_hash.get(..16).unwrap_or(ca_hash);
-    Home::default_path()
-        .with_file_name("edgedeck-lab")
-        .join(format!("{lab}-{seed}"))
+    let folder = Home::default_path().with_file_name("edgedeck-lab");
+    let known = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let mut known = known.map(|entry| entry.path());
+    let of_this = |path: &PathBuf| {
+        let is_of_seed = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().ends_with(&format!("-{seed}")));
+        is_of_seed && identities::knows_authority(path, ca_hash)
+    };
+    known.find(of_this).unwrap_or_else(|| {
+        let lab = ca_hash.get(..16).unwrap_or(ca_hash);
+        folder.join(format!("{lab}-{seed}"))
+    })
 }

@@ -265,13 +265,19 @@ impl Linked<'_> {
 
     /// Trusts these CAs, for the whole fleet, and asks for a certificate of the first.
     async fn take_authorities(&mut self, pem: &str) -> Result<(), LinkError> {
-        if self.fleet.authorities.read().0 != pem
-            && let Ok(trust) = Trust::new(pem)
         {
-            *self.fleet.authorities.write() = (pem.to_owned(), trust);
+            let mut present = self.fleet.authorities.write();
+            if present.0 != pem
+                && let Ok(trust) = Trust::new(pem)
+            {
+                *present = (pem.to_owned(), trust);
+                if let Err(error) = self.fleet.identities.keep_authorities(pem) {
+                    tracing::warn!("keeping the lab's CAs: {error}");
+                }
+            }
         }
         let trust = self.tell_trust().await?;
-        if trust.is_some_and(|trust| trust.roots.first() != Some(&trust.issuer))
+        if trust.is_some_and(|trust| trust.is_former())
             && let Ok(csr_pem) = identity::request(&self.identity.key_pem, &self.profile.serial())
         {
             self.link.send(&FromAgent::Renew { csr_pem }).await?;

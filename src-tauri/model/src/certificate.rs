@@ -136,6 +136,13 @@ pub struct NodeTrust {
     pub issuer: String,
 }
 
+impl NodeTrust {
+    /// Whether the agent's certificate comes from another CA than the present one, which is the first.
+    pub fn is_former(&self) -> bool {
+        self.roots.first() != Some(&self.issuer)
+    }
+}
+
 /// An outside authority.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authority {

@@ -3,6 +3,7 @@
 //! One WebSocket over mutual TLS carries CBOR frames with named fields, so that either side may be older: unknown
 //! fields are ignored and new ones have defaults. Bulk (packages, the agent itself) goes over separate HTTPS requests.
 
+pub mod bounded;
 mod frame;
 mod join;
 pub mod package;

@@ -1,8 +1,8 @@
 //! Packages of processes: a `.tar.gz` of plain files and folders. They come from people; nothing in them is believed.
 
+use crate::bounded::HeaderLimit;
 use flate2::read::GzDecoder;
 use std::{
-    cell::Cell,
     io::{self, Read},
     path::{Component, Path, PathBuf},
 };
@@ -10,9 +10,6 @@ use std::{
 /// Most bytes and entries that a package may unpack to.
 pub const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 pub const ENTRIES_MAX: usize = 100_000;
-/// Most bytes between the content of one entry and the next: their headers, and long names before them.
-const BETWEEN_MAX: u64 = 256 * 1024;
-
 /// A package that must not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
@@ -39,22 +36,19 @@ pub struct Entry<'a> {
     pub content: &'a mut dyn Read,
 }
 
-/// A reader that gives no more than what is allowed now.
-struct Allowed<'a, R> {
-    inner: R,
-    left: &'a Cell<u64>,
+/// The content of an entry, and whether it could not be read.
+struct Content<R> {
+    entry: R,
+    is_broken: bool,
 }
 
-impl<R: Read> Read for Allowed<'_, R> {
+impl<R: Read> Read for Content<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
-        if left == 0 {
-            return Err(io::Error::other("a header is too long"));
-        }
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.inner.read(&mut buffer[..most])?;
-        self.left.set(left - read as u64);
-        Ok(read)
+        let read = self.entry.read(buffer);
+        self.is_broken |= read
+            .as_ref()
+            .is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        read
     }
 }
 
@@ -63,9 +57,8 @@ impl<R: Read> Read for Allowed<'_, R> {
 /// # Errors
 /// [`UnpackError`] for anything else in it, or too much of it; and what `take` says of writing.
 pub fn read(packed: impl Read, mut take: impl FnMut(Entry<'_>) -> io::Result<()>) -> Result<(), UnpackError> {
-    let left = Cell::new(BETWEEN_MAX);
-    let inner = GzDecoder::new(packed);
-    let mut archive = tar::Archive::new(Allowed { inner, left: &left });
+    let limit = HeaderLimit::default();
+    let mut archive = tar::Archive::new(limit.reader(GzDecoder::new(packed)));
     let (mut entries, mut bytes) = (0, 0_u64);
     for entry in archive.entries().map_err(UnpackError::Format)? {
         let mut entry = entry.map_err(UnpackError::Format)?;
@@ -80,7 +73,7 @@ pub fn read(packed: impl Read, mut take: impl FnMut(Entry<'_>) -> io::Result<()>
         let name = entry.path().map_err(UnpackError::Format)?.into_owned();
         let shown = || edgedeck_model::name::tame(&name.to_string_lossy(), 200);
         let kind = entry.header().entry_type();
-        left.set(entry.size());
+        limit.content(entry.size());
         // What `git archive` begins with.
         if !kind.is_pax_global_extensions() {
             if !(kind.is_file() || kind.is_dir()) {
@@ -88,21 +81,32 @@ pub fn read(packed: impl Read, mut take: impl FnMut(Entry<'_>) -> io::Result<()>
             }
             let path = inside(&name).ok_or_else(|| UnpackError::Path(shown()))?;
             let is_program = kind.is_file() && entry.header().mode().map_err(UnpackError::Format)? & 0o111 != 0;
-            take(Entry {
+            let mut content = Content {
+                entry: &mut entry,
+                is_broken: false,
+            };
+            let taken = take(Entry {
                 path,
                 is_folder: kind.is_dir(),
                 is_program,
-                content: &mut entry,
-            })
-            .map_err(UnpackError::Write)?;
+                content: &mut content,
+            });
+            taken.map_err(if content.is_broken {
+                UnpackError::Format
+            } else {
+                UnpackError::Write
+            })?;
         }
         io::copy(&mut entry, &mut io::sink()).map_err(UnpackError::Format)?;
-        left.set(BETWEEN_MAX);
+        limit.next();
     }
     if entries == 0 {
         return Err(UnpackError::Format(io::Error::other("it is empty")));
     }
-    Ok(())
+    // The padding at its end; the checksum stands behind that.
+    io::copy(&mut archive.into_inner(), &mut io::sink())
+        .map(drop)
+        .map_err(UnpackError::Format)
 }
 
 /// A name in an archive as a path below its folder; `None` when it is outside of that.
@@ -165,6 +169,19 @@ mod tests {
             let outcome = read_all(&gzip.finish().unwrap());
             assert!(matches!(outcome, Err(UnpackError::Format(_))), "{kind:?}: {outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_package_with_a_flipped_bit_is_refused() {
+        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::none()));
+        archive
+            .append(&header("file", EntryType::Regular, 4), &b"abcd"[..])
+            .unwrap();
+        let mut packed = archive.into_inner().unwrap().finish().unwrap();
+        assert!(read_all(&packed).is_ok());
+        let content = packed.windows(4).position(|bytes| bytes == b"abcd").unwrap();
+        packed[content] ^= 1;
+        assert!(matches!(read_all(&packed), Err(UnpackError::Format(_))));
     }
 
     #[test]

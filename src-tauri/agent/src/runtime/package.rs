@@ -11,6 +11,7 @@ use edgedeck_protocol::{
     PACKAGE_PATH,
     package::{self, UnpackError},
 };
+use nix::unistd::syncfs;
 use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -134,7 +135,11 @@ fn unpack_to(file: File, folder: &Path, place: &Path) -> Result<(), Trouble> {
         .prefix("half-")
         .tempdir_in(folder)
         .map_err(disk)?;
-    unpack(io::BufReader::new(file), half.path()).map_err(|error| Trouble::new(Reason::PackageBroken, error))?;
+    unpack(io::BufReader::new(file), half.path())
+        .map_err(|error| Trouble::new(Reason::PackageBroken, crate::chain(&error)))?;
+    // That the folder is there must say that all of it is, after a power cut, too.
+    let synced = File::open(half.path()).and_then(|folder| Ok(syncfs(folder)?));
+    synced.map_err(disk)?;
     match fs::rename(half.path(), place) {
         Ok(()) => {
             // It is not there any more under its first name.

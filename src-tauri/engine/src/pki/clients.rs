@@ -143,15 +143,24 @@ impl Engine {
         name: String,
     ) -> std::result::Result<NewClientCertificate, Problem> {
         name::check_name("name", &name)?;
-        // Its age must tell which CA it comes from.
-        let _steady = self.pki.changing.lock().await;
+        let steady = self.pki.steady(&self.store, &self.seal).await;
+        let _steady = steady.map_err(Problem::internal)?;
+        let issuer = self.pki.present().current.hash.clone();
         let issued = self.pki.client(&name, self.clock.now()).map_err(Problem::internal)?;
         let (actor, serial, ends) = (actor.clone(), with_colons(&issued.serial), issued.ends);
         self.store
             .write(move |tx| {
                 tx.execute(
-                    "INSERT INTO client_certificate (id, name, serial, created_at, ends) VALUES (?1, ?2, ?3, ?4, ?5)",
-                    params![Uuid::now_v7().as_bytes().as_slice(), name, serial, tx.now().0, ends.0],
+                    "INSERT INTO client_certificate (id, name, serial, created_at, ends, issuer) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    params![
+                        Uuid::now_v7().as_bytes().as_slice(),
+                        name,
+                        serial,
+                        tx.now().0,
+                        ends.0,
+                        issuer
+                    ],
                 )?;
                 tx.audit(&actor, "client-certificate.create", &name)
             })

@@ -36,6 +36,7 @@ use std::{
     },
 };
 use time::OffsetDateTime;
+use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
 const CA_DAYS: i64 = 7_300;
@@ -77,9 +78,11 @@ pub enum PkiError {
 pub struct Pki {
     present: RwLock<Arc<LabCas>>,
     /// Held while they are changed, so that each change builds on the one before.
-    changing: tokio::sync::Mutex<()>,
+    changing: Mutex<()>,
     /// Something was written that [`Self::present`] does not show yet.
     is_stale: AtomicBool,
+    /// The CAs have changed, and not everybody who goes by them was told.
+    is_untold: AtomicBool,
     /// Names and addresses of this machine.
     hosts: BTreeSet<String>,
 }
@@ -175,7 +178,7 @@ impl ServerCertificate {
     }
 
     /// Whether it carries all of these hosts, and will for a while.
-    fn is_good(&self, hosts: &BTreeSet<String>, now: Time) -> bool {
+    fn is_good(&self, hosts: &[String], now: Time) -> bool {
         hosts.iter().all(|host| self.hosts.contains(host)) && self.ends.since(now) > SERVER_RENEWED_BEFORE
     }
 }
@@ -208,7 +211,7 @@ impl Pki {
         hosts: BTreeSet<String>,
         more: &[String],
     ) -> std::result::Result<Self, PkiError> {
-        let wanted = with(&hosts, more);
+        let wanted = wanted(&hosts, more);
         let now = clock.now();
         let mut made = Vec::new();
         let (pem, key) = match load(store, seal, CA)?.zip(load(store, seal, CA_KEY)?) {
@@ -225,11 +228,14 @@ impl Pki {
         }
         let made = sealed(seal, made)?;
         store.write(move |tx| put(tx, &made)).await?;
-        let cas = LabCas::load(store, seal)?;
+        let cas = Arc::new(LabCas::load(store, seal)?);
+        let known = cas.clone();
+        store.write(move |tx| known.name_issuers(tx)).await?;
         let pki = Self {
-            present: RwLock::new(Arc::new(cas)),
-            changing: tokio::sync::Mutex::default(),
+            present: RwLock::new(cas),
+            changing: Mutex::default(),
             is_stale: AtomicBool::new(false),
+            is_untold: AtomicBool::new(false),
             hosts,
         };
         pki.renew_server(store, seal, clock, more).await?;
@@ -252,18 +258,30 @@ impl Pki {
         clock: &Clock,
         more: &[String],
     ) -> std::result::Result<(), PkiError> {
-        let wanted = with(&self.hosts, more);
+        let wanted = wanted(&self.hosts, more);
         if self.present().server.is_good(&wanted, clock.now()) {
             return Ok(());
         }
-        let _changing = self.changing.lock().await;
+        let _steady = self.steady(store, seal).await?;
         let present = self.present();
+        if present.server.is_good(&wanted, clock.now()) {
+            return Ok(());
+        }
         let key = load(store, seal, CA_KEY)?.ok_or(PkiError::Stored("CA key"))?;
         let secrets = make_server(&present.current.pem, &key, &wanted, &present.server.hosts, clock.now())?;
         let sealed = sealed(seal, secrets)?;
         self.is_stale.store(true, Ordering::Relaxed);
         store.write(move |tx| put(tx, &sealed)).await?;
         self.reload(store, seal)
+    }
+
+    /// The right to change what is stored, or to build on it: [`Self::present`] shows all of it.
+    async fn steady(&self, store: &Store, seal: &Seal) -> std::result::Result<MutexGuard<'_, ()>, PkiError> {
+        let changing = self.changing.lock().await;
+        if self.is_stale.load(Ordering::Relaxed) {
+            self.reload(store, seal)?;
+        }
+        Ok(changing)
     }
 
     /// Reads what was written.
@@ -359,8 +377,10 @@ fn leaf(name: &str, now: Time, ends: Time) -> std::result::Result<CertificatePar
     Ok(params)
 }
 
-fn with(hosts: &BTreeSet<String>, more: &[String]) -> BTreeSet<String> {
-    hosts.iter().chain(more).cloned().collect()
+/// The hosts for the engine's certificate, those that somebody has named first.
+fn wanted(hosts: &BTreeSet<String>, named: &[String]) -> Vec<String> {
+    let unnamed = hosts.iter().filter(|host| !named.contains(host));
+    named.iter().chain(unnamed).take(SERVER_HOSTS_MAX).cloned().collect()
 }
 
 fn make_ca(name: &str, now: Time) -> std::result::Result<(String, Zeroizing<String>), rcgen::Error> {
@@ -379,7 +399,7 @@ type Secret = (&'static str, Zeroizing<String>);
 fn make_server(
     ca_pem: &str,
     ca_key: &str,
-    hosts: &BTreeSet<String>,
+    hosts: &[String],
     earlier: &[String],
     now: Time,
 ) -> std::result::Result<Vec<Secret>, PkiError> {

@@ -5,14 +5,9 @@
 
 use super::{
     CA, CA_KEY, CA_NAME, LabCas, OTHER_CA, OTHER_CA_KEY, PkiError, Secret, load, make_ca, make_server, put, sealed,
-    with,
+    wanted,
 };
-use crate::{
-    Actor, Engine,
-    error::Result,
-    fleet,
-    store::{Tx, row},
-};
+use crate::{Actor, Engine, error::Result, fleet, store::Tx};
 use edgedeck_model::{
     NodeId, Problem, Time,
     alarm::AlarmKind,
@@ -31,6 +26,9 @@ const CHANGE: &str = "ca-change";
 /// How long before the end of the current CA the next is made, and takes over, in milliseconds.
 const BEGUN_BEFORE: i64 = 180 * DAY;
 const SWITCHED_BEFORE: i64 = 30 * DAY;
+/// What the end of a CA calls for waits this long after the step before, in milliseconds: boxes may be off for a while, and
+/// a clock that is wrong gets put right.
+const STEPS_APART: i64 = 7 * DAY;
 /// A node that has not taken a coming CA for this long raises an alarm, in milliseconds.
 const TAKEN_WITHIN: i64 = DAY;
 /// Most CAs that an agent is believed to trust.
@@ -58,14 +56,29 @@ fn store(tx: &Tx<'_>, stage: Option<CaStage>) -> Result<()> {
     Ok(())
 }
 
+/// All nodes, and what they have said of the CAs they go by.
+fn trusts(connection: &Connection) -> Result<Vec<(NodeBehind, Option<NodeTrust>)>> {
+    let mut statement = connection.prepare_cached("SELECT id, name, doc ->> '$.trust' FROM node")?;
+    let mut rows = statement.query([])?;
+    let mut trusts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let node = NodeBehind {
+            id: NodeId(row.get(0)?),
+            name: row.get(1)?,
+        };
+        let trust: Option<String> = row.get(2)?;
+        trusts.push((node, trust.map(|json| serde_json::from_str(&json)).transpose()?));
+    }
+    Ok(trusts)
+}
+
 impl LabCas {
     fn stage(&self) -> Option<CaStage> {
         self.other.as_ref().map(|(_, change)| change.stage)
     }
 
     /// Whether a node would lose its link by the next step.
-    fn is_behind(&self, node: &Node) -> bool {
-        let trust = node.trust.as_ref();
+    fn is_behind(&self, trust: Option<&NodeTrust>) -> bool {
         match &self.other {
             None => false,
             Some((coming, change)) if change.stage == CaStage::Coming => {
@@ -75,25 +88,48 @@ impl LabCas {
         }
     }
 
-    fn behind(&self, connection: &Connection) -> Result<Vec<Node>> {
+    fn behind(&self, connection: &Connection) -> Result<Vec<NodeBehind>> {
         if self.other.is_none() {
             return Ok(Vec::new());
         }
-        let mut nodes = row::select::<Node>(connection, "", [])?;
-        nodes.retain(|node| self.is_behind(node));
-        Ok(nodes)
+        let mut nodes = trusts(connection)?;
+        nodes.retain(|(_, trust)| self.is_behind(trust.as_ref()));
+        Ok(nodes.into_iter().map(|(node, _)| node).collect())
+    }
+
+    /// Whether a node's certificate comes from no CA that is trusted. What it comes from may be unknown.
+    fn is_stray(&self, trust: Option<&NodeTrust>) -> bool {
+        trust.map_or(self.other.is_none(), |trust| {
+            self.all().all(|ca| ca.hash != trust.issuer)
+        })
     }
 
     /// How many client certificates come from the former CA and are still good.
     fn former_clients(&self, connection: &Connection, now: Time) -> Result<u32> {
-        match &self.other {
-            Some((_, change)) if change.stage == CaStage::Former => Ok(connection
-                .prepare_cached(
-                    "SELECT count(*) FROM client_certificate WHERE created_at < ?1 AND revoked_at IS NULL AND ends > ?2",
-                )?
-                .query_row([change.since.0, now.0], |row| row.get(0))?),
+        let sql = "SELECT count(*) FROM client_certificate WHERE issuer IS NOT ?1 AND revoked_at IS NULL AND ends > ?2";
+        match self.stage() {
+            Some(CaStage::Former) => Ok(connection
+                .prepare_cached(sql)?
+                .query_row(params![self.current.hash, now.0], |row| row.get(0))?),
             _ => Ok(0),
         }
+    }
+
+    /// Client certificates made before it was written down which CA they come from.
+    pub(super) fn name_issuers(&self, tx: &mut Tx<'_>) -> Result<()> {
+        if let Some((former, change)) = &self.other
+            && change.stage == CaStage::Former
+        {
+            tx.execute(
+                "UPDATE client_certificate SET issuer = ?1 WHERE issuer IS NULL AND created_at < ?2",
+                params![former.hash, change.since.0],
+            )?;
+        }
+        tx.execute(
+            "UPDATE client_certificate SET issuer = ?1 WHERE issuer IS NULL",
+            [&self.current.hash],
+        )?;
+        Ok(())
     }
 
     /// The name of the CA after the current one.
@@ -135,14 +171,7 @@ impl Engine {
                 since: change.since,
                 other: other.facts.clone(),
                 behind_count: u32::try_from(behind.len()).unwrap_or(u32::MAX),
-                behind: behind
-                    .into_iter()
-                    .take(BEHIND_SHOWN)
-                    .map(|node| NodeBehind {
-                        id: node.id,
-                        name: node.name,
-                    })
-                    .collect(),
+                behind: behind.into_iter().take(BEHIND_SHOWN).collect(),
                 clients: cas.former_clients(connection, now)?,
             }))
         })?;
@@ -165,20 +194,22 @@ impl Engine {
         step: CaStep,
         force: bool,
     ) -> std::result::Result<LabAuthority, Problem> {
-        let changing = self.pki.changing.lock().await;
+        let steady = self.pki.steady(&self.store, &self.seal).await;
+        let steady = steady.map_err(Problem::internal)?;
         let cas = self.pki.present();
         let needed = match step {
             CaStep::Begin => None,
             CaStep::Cancel | CaStep::Switch => Some(CaStage::Coming),
             CaStep::End => Some(CaStage::Former),
         };
-        if cas.stage() != needed || self.pki.is_stale.load(Ordering::Relaxed) {
+        if cas.stage() != needed {
             return Err(Problem::conflict("ca-step"));
         }
         let written = self.write_step(&cas, step).map_err(Problem::internal)?;
         let sealed = sealed(&self.seal, written.secrets).map_err(Problem::internal)?;
         let actor = actor.clone();
         self.pki.is_stale.store(true, Ordering::Relaxed);
+        let was_untold = self.pki.is_untold.swap(true, Ordering::Relaxed);
         let outcome = self.store.write(move |tx| {
             let losing = matches!(step, CaStep::Switch | CaStep::End) && !force;
             if losing {
@@ -199,38 +230,27 @@ impl Engine {
             for name in written.forgotten {
                 tx.forget_secret(name)?;
             }
-            if let (CaStep::End, Some((_, change))) = (step, &cas.other) {
+            if step == CaStep::End {
                 // Nobody lets them in any more, and the list has to say so.
+                let now = tx.now().0;
                 tx.execute(
-                    "UPDATE client_certificate SET revoked_at = ?2 WHERE created_at < ?1 AND revoked_at IS NULL",
-                    [change.since.0, tx.now().0],
+                    "UPDATE client_certificate SET revoked_at = ?2 WHERE issuer IS NOT ?1 AND revoked_at IS NULL",
+                    params![cas.current.hash, now],
                 )?;
             }
             store(tx, written.stage)?;
             tx.outside_changed()?;
-            tx.audit(&actor, written.action, "")?;
-            // A CA that is not trusted any more holds no link either.
-            Ok(if step == CaStep::End {
-                cas.behind(tx)?
-            } else {
-                Vec::new()
-            })
+            tx.audit(&actor, written.action, "")
         });
-        let lost = match outcome.await {
-            Ok(lost) => lost,
-            Err(error) => {
-                // What is in memory is what was written before.
-                self.pki.is_stale.store(false, Ordering::Relaxed);
-                return Err(error.into());
-            }
-        };
-        self.pki.reload(&self.store, &self.seal).map_err(Problem::internal)?;
-        drop(changing);
-        for node in lost {
-            self.hub.cut(node.id);
+        if let Err(error) = outcome.await {
+            // What is in memory is what was written before.
+            self.pki.is_stale.store(false, Ordering::Relaxed);
+            self.pki.is_untold.store(was_untold, Ordering::Relaxed);
+            return Err(error.into());
         }
-        self.tell_cas();
-        self.judge_certificates().await?;
+        self.pki.reload(&self.store, &self.seal).map_err(Problem::internal)?;
+        drop(steady);
+        self.tell_cas().await?;
         Ok(self.lab_authority()?)
     }
 
@@ -255,7 +275,7 @@ impl Engine {
             CaStep::Switch => {
                 let coming = load(&self.store, &self.seal, OTHER_CA)?.ok_or(PkiError::Stored(OTHER_CA))?;
                 let key = load(&self.store, &self.seal, OTHER_CA_KEY)?.ok_or(PkiError::Stored(OTHER_CA_KEY))?;
-                let hosts = with(&self.pki.hosts, &self.settings().addresses);
+                let hosts = wanted(&self.pki.hosts, &self.settings().addresses);
                 let mut secrets = make_server(&coming, &key, &hosts, &cas.server.hosts, now)?;
                 let former = Zeroizing::new(cas.current.pem.clone());
                 secrets.extend([(CA, coming), (CA_KEY, key), (OTHER_CA, former)]);
@@ -277,24 +297,34 @@ impl Engine {
     }
 
     /// Brings what has changed to those who go by it.
-    fn tell_cas(&self) {
+    async fn tell_cas(&self) -> Result<()> {
         self.renew_client_trust();
         self.renew_outside();
         let cas = self.pki.present();
+        // A CA that is not trusted any more holds no link either.
+        for (node, trust) in self.store.read(trusts)? {
+            if cas.is_stray(trust.as_ref()) {
+                self.hub.cut(node.id);
+            }
+        }
         let pem = cas.pem();
         for node in self.hub.linked() {
             self.hub.send(node, ToAgent::Authorities { pem: pem.clone() });
         }
+        self.judge_certificates().await?;
+        self.pki.is_untold.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// Renews the engine's certificate where it must, and reads what could not be read after it was written.
+    /// Goes on with what a change could not bring to its end, and renews the engine's certificate where it must.
     pub(crate) async fn mend_pki(&self) {
-        if self.pki.is_stale.load(Ordering::Relaxed)
-            && let Ok(_changing) = self.pki.changing.try_lock()
-        {
-            match self.pki.reload(&self.store, &self.seal) {
-                Ok(()) => self.tell_cas(),
-                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "reading the lab's CA"),
+        if self.pki.is_untold.load(Ordering::Relaxed) {
+            let told = match self.pki.steady(&self.store, &self.seal).await {
+                Ok(_steady) => self.tell_cas().await.map_err(PkiError::from),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = told {
+                tracing::error!(error = &error as &dyn std::error::Error, "telling of the lab's CA");
             }
         }
         self.renew_server().await;
@@ -315,13 +345,13 @@ impl Engine {
     /// Takes the steps that the end of a CA calls for.
     pub(crate) async fn advance_ca(&self) -> Result<()> {
         let cas = self.pki.present();
-        let left = cas.current.facts.ends.since(self.clock.now());
+        let now = self.clock.now();
+        let left = cas.current.facts.ends.since(now);
         let step = match &cas.other {
             None if left < BEGUN_BEFORE => CaStep::Begin,
+            Some((_, change)) if now.since(change.since) < STEPS_APART => return Ok(()),
             Some((_, change)) if change.stage == CaStage::Coming && left < SWITCHED_BEFORE => CaStep::Switch,
-            Some((former, change)) if change.stage == CaStage::Former && former.facts.ends <= self.clock.now() => {
-                CaStep::End
-            }
+            Some((former, change)) if change.stage == CaStage::Former && former.facts.ends <= now => CaStep::End,
             _ => return Ok(()),
         };
         // Whoever is not ready would lose its way in by the end of the CA as well.
@@ -345,7 +375,7 @@ impl Engine {
                 let mut row = fleet::get(tx, node)?;
                 row.trust = Some(trust);
                 tx.put(&mut row)?;
-                if cas.is_behind(&row) {
+                if cas.is_behind(row.trust.as_ref()) {
                     return Ok(());
                 }
                 tx.clear(AlarmKind::CaNotTaken, Some(node), "")
@@ -357,7 +387,9 @@ impl Engine {
 /// Raises an alarm for a node that has not taken a coming CA for long, and clears it when that is over.
 pub fn judge_taken(tx: &mut Tx<'_>, cas: &LabCas, node: &Node) -> Result<()> {
     let is_late = cas.other.as_ref().is_some_and(|(_, change)| {
-        change.stage == CaStage::Coming && tx.now().since(change.since) > TAKEN_WITHIN && cas.is_behind(node)
+        change.stage == CaStage::Coming
+            && tx.now().since(change.since) > TAKEN_WITHIN
+            && cas.is_behind(node.trust.as_ref())
     });
     let facts = [("node", node.name.as_str())];
     if is_late && !tx.is_raised(AlarmKind::CaNotTaken, Some(node.id), "")? {

@@ -9,6 +9,7 @@ use edgedeck_model::{
     Code, Problem,
     image::{ARCHIVE_BYTES_MAX, is_repository, is_tag, registry_of},
 };
+use edgedeck_protocol::bounded::HeaderLimit;
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::json;
@@ -23,8 +24,6 @@ use tempfile::NamedTempFile;
 
 /// Most files in an archive, and largest file that describes others, in bytes.
 const FILES_MAX: usize = 100_000;
-/// Largest header that stands before a file, in bytes.
-const EXTENSION_MAX: u64 = 64 * 1024;
 const DESCRIPTION_MAX: u64 = 16 * 1024 * 1024;
 /// What is copied between two looks at the disk, in bytes.
 const PIECE: u64 = 8 * 1024 * 1024;
@@ -59,23 +58,13 @@ impl Archive {
     /// Finds the files without reading them.
     fn open(mut file: File) -> Result<Self, Problem> {
         file.rewind().map_err(disk)?;
-        // What stands before an entry for its long name is read whole: none may be long.
-        for entry in tar::Archive::new(&file).entries_with_seek().map_err(broken)?.raw(true) {
-            let entry = entry.map_err(broken)?;
-            let kind = entry.header().entry_type();
-            let is_extension = kind.is_gnu_longname()
-                || kind.is_gnu_longlink()
-                || kind.is_pax_local_extensions()
-                || kind.is_pax_global_extensions();
-            if is_extension && entry.size() > EXTENSION_MAX {
-                return Err(broken("it holds a name that is too long"));
-            }
-        }
-        file.rewind().map_err(disk)?;
-        let mut archive = tar::Archive::new(&file);
+        let limit = HeaderLimit::default();
+        let mut archive = tar::Archive::new(limit.reader(&file));
         let (mut places, mut links) = (BTreeMap::new(), Vec::new());
         for entry in archive.entries_with_seek().map_err(broken)? {
             let entry = entry.map_err(broken)?;
+            limit.content(0);
+            limit.next();
             let name = entry.path().map_err(broken)?;
             let inside = name
                 .components()
@@ -126,11 +115,8 @@ impl Archive {
 }
 
 /// Looks through an archive and drops what it finds: the entry for fuzzing.
-pub fn parse_any(bytes: &[u8]) {
-    let folder = std::env::temp_dir();
-    let written = tempfile::tempfile().and_then(|mut file| file.write_all(bytes).map(|()| file));
-    let file = written.expect("a file for what is looked through");
-    let Ok(archive) = unpacked(file, &folder).and_then(Archive::open) else {
+pub fn parse_any(file: File) {
+    let Ok(archive) = unpacked(file, &std::env::temp_dir()).and_then(Archive::open) else {
         return;
     };
     for image in archive.describe::<Vec<Saved>>("manifest.json").unwrap_or_default() {
@@ -204,15 +190,18 @@ fn copy_within(mut from: impl Read, to: &mut File, folder: &Path) -> Result<u64,
     }
 }
 
-/// A blob that was copied out of an archive.
-struct Copied {
-    file: NamedTempFile,
+/// A blob out of an archive.
+#[derive(Clone)]
+struct Blob {
     digest: String,
     bytes: u64,
     is_packed: bool,
 }
 
-fn copy(archive: &Archive, name: &str, folder: &Path) -> Result<Copied, Problem> {
+/// The blobs that were copied, by their names in the archive.
+type Kept = BTreeMap<String, Blob>;
+
+fn copy(archive: &Archive, name: &str, folder: &Path) -> Result<(NamedTempFile, Blob), Problem> {
     let mut file = NamedTempFile::new_in(folder).map_err(disk)?;
     copy_within(archive.read(name)?, file.as_file_mut(), folder)?;
     file.as_file().sync_all().map_err(disk)?;
@@ -220,12 +209,12 @@ fn copy(archive: &Archive, name: &str, folder: &Path) -> Result<Copied, Problem>
     let mut begin = File::open(file.path()).map_err(disk)?;
     let is_packed = begin.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
     let (digest, bytes) = digest_of(file.path()).map_err(disk)?;
-    Ok(Copied {
-        file,
+    let blob = Blob {
         digest,
         bytes,
         is_packed,
-    })
+    };
+    Ok((file, blob))
 }
 
 impl Engine {
@@ -259,46 +248,57 @@ impl Engine {
             return Err(broken("it holds no images"));
         }
         let mut added = Vec::new();
+        let mut kept = Kept::new();
         for (image, names) in saved.iter().zip(&names) {
             for (repository, tag) in names {
-                self.add_image(actor, &archive, image, repository, tag, &folder).await?;
+                let mut parts = Vec::new();
+                for name in [&image.config].into_iter().chain(&image.layers) {
+                    parts.push(self.add_blob(repository, &archive, name, &mut kept, &folder).await?);
+                }
+                self.add_image(actor, repository, tag, &parts).await?;
                 added.push(format!("{repository}:{tag}"));
             }
         }
         Ok(added)
     }
 
-    async fn add_image(
+    /// Copies a file of an archive, unless that was done for another name or image in it.
+    async fn add_blob(
         &self,
-        actor: &Actor,
-        archive: &Arc<Archive>,
-        image: &Saved,
         repository: &str,
-        tag: &str,
+        archive: &Arc<Archive>,
+        name: &str,
+        kept: &mut Kept,
         folder: &Path,
-    ) -> Result<(), Problem> {
-        let mut parts = Vec::new();
-        for name in [&image.config].into_iter().chain(&image.layers) {
-            let (archive, name, folder) = (archive.clone(), name.clone(), folder.to_owned());
-            let copying = tokio::task::spawn_blocking(move || copy(&archive, &name, &folder));
-            let Copied {
-                file,
-                digest,
-                bytes,
-                is_packed,
-            } = copying.await.map_err(Problem::internal)??;
-            let path = file.into_temp_path();
-            self.keep_blob(repository, &path, &digest, bytes, None).await?;
-            // It has gone to its place.
-            let _moved = path.keep();
-            let layer = if is_packed {
-                format!("{LAYER}.gzip")
-            } else {
-                LAYER.to_owned()
-            };
-            let media_type = if parts.is_empty() { CONFIG.to_owned() } else { layer };
-            parts.push(json!({ "mediaType": media_type, "size": bytes, "digest": digest }));
+    ) -> Result<Blob, Problem> {
+        if let Some(blob) = kept.get(name) {
+            self.touch_blob(repository, &blob.digest).await?;
+            return Ok(blob.clone());
         }
+        let (archive, folder) = (archive.clone(), folder.to_owned());
+        let copied = name.to_owned();
+        let copying = tokio::task::spawn_blocking(move || copy(&archive, &copied, &folder));
+        let (file, blob) = copying.await.map_err(Problem::internal)??;
+        let path = file.into_temp_path();
+        self.keep_blob(repository, &path, &blob.digest, blob.bytes, None)
+            .await?;
+        // It has gone to its place.
+        let _moved = path.keep();
+        kept.insert(name.to_owned(), blob.clone());
+        Ok(blob)
+    }
+
+    /// An image of its configuration, which comes first, and its layers.
+    async fn add_image(&self, actor: &Actor, repository: &str, tag: &str, parts: &[Blob]) -> Result<(), Problem> {
+        let described = |(at, part): (usize, &Blob)| {
+            let media_type = match (at, part.is_packed) {
+                (0, _) => CONFIG.to_owned(),
+                (_, true) => format!("{LAYER}.gzip"),
+                (_, false) => LAYER.to_owned(),
+            };
+            json!({ "mediaType": media_type, "size": part.bytes, "digest": part.digest })
+        };
+        let parts: Vec<_> = parts.iter().enumerate().map(described).collect();
         let manifest =
             json!({ "schemaVersion": 2, "mediaType": IMAGE, "config": parts.first(), "layers": parts.get(1..) });
         let content = serde_json::to_vec(&manifest).map_err(Problem::internal)?;

@@ -48,6 +48,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0002.sql"),
     include_str!("0003.sql"),
     include_str!("0004.sql"),
+    include_str!("0005.sql"),
 ];
 
 pub fn open(path: &Path) -> Result<Connection, OpenError> {

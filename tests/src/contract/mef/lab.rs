@@ -10,7 +10,7 @@ use edgedeck_agent::{
     identity::{self, Identity, Trust},
     link::Link,
     runtime::package::EngineAccess,
-    software::{self, Software},
+    software::{self, Kept, Software},
 };
 use edgedeck_engine::{Actor, AliasKind, Clock, Engine, System};
 use edgedeck_gateway::{Options, Running, dialects::mef::MefOptions};
@@ -419,7 +419,7 @@ impl MefLab {
             addresses: vec![address.clone()],
         };
         let access = Arc::new(RwLock::new(access));
-        let software = Arc::new(Software::open(home, access, node.serial.clone(), None)?);
+        let software = Arc::new(Software::new(home, Kept::default(), access, node.serial.clone(), None));
         let (orders, taken) = mpsc::unbounded_channel();
         let (sent, outside) = watch::channel(Outside::default());
         let pem = format!("{}{}", node.identity.certificate_pem, node.identity.key_pem);
