@@ -108,6 +108,28 @@ async fn wrong_passwords_lock() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wrong_passwords_lock_when_they_come_at_once_too() -> Result<()> {
+    let engine = Edgedeckd::start().await?;
+    let address = *engine.listeners.get("console").context("console")?;
+    let guesses = (0..60).map(async |_| {
+        let guest = Console::new(address)?;
+        let body = api::SignInBody {
+            name: "admin".to_owned(),
+            password: "wrong-password".to_owned(),
+        };
+        let refused = guest.try_call::<api::SignIn>((), (), body).await?;
+        anyhow::Ok(refused.err().map(|problem| problem.code))
+    });
+    let codes = futures::future::try_join_all(guesses).await?;
+    let tried = codes.iter().filter(|code| **code == Some(Code::WrongPassword)).count();
+    let locked = codes.iter().filter(|code| **code == Some(Code::Locked)).count();
+    // Those that were being tried already when the fifth was found wrong.
+    assert!((5..=8).contains(&tried), "{tried} passwords were tried");
+    assert_eq!(tried + locked, 60);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_refused_in_the_api_s_own_form() -> Result<()> {
     let engine = Edgedeckd::start().await?;
     let admin = engine.console().await?;

@@ -3,7 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use edgedeck_model::{
-    api::{self, ById, IMAGES_PATH, ImageQuery, ManageBody, NewUserBody},
+    api::{self, ById, IMAGES_PATH, ImageQuery, ManageBody, NewUserBody, PageQuery},
+    audit::AuditEntry,
     deployment::{InstanceState, Target},
     image::LabImages,
     node::NodeState,
@@ -124,7 +125,16 @@ async fn a_push_may_be_cut_and_gone_on_with_and_nothing_half_done_is_shown() -> 
     user(&console, "pusher", Role::Operator).await?;
     user(&console, "looker", Role::Viewer).await?;
     let wire = Wire::new(&engine, &console, "pusher")?;
-    ensure!(wire.status(Method::GET, "/v2/").await? == 200);
+    // A push begins with several requests at once, and nobody has signed in yet.
+    let begins = (0..32).map(|_| wire.status(Method::GET, "/v2/"));
+    let begins = futures::future::try_join_all(begins).await?;
+    ensure!(begins.iter().all(|status| *status == 200), "{begins:?}");
+    let sessions = console.call::<api::ListAudit>((), PageQuery::default(), ()).await?;
+    let signed_in = |entry: &&AuditEntry| entry.actor == "pusher" && entry.action == "session.create";
+    ensure!(
+        sessions.items.iter().filter(signed_in).count() == 1,
+        "one session is enough"
+    );
     let nobody = wire.http.get(format!("{}/v2/", wire.base)).send().await?;
     ensure!(
         nobody.status() == 401

@@ -2,7 +2,6 @@
 
 use crate::{error::Result, store::Tx};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A system whose API the engine answers to. The number is stored: never reuse one.
@@ -80,19 +79,6 @@ impl crate::Engine {
     /// When the database cannot be read.
     pub fn resolve(&self, system: System, kind: AliasKind, number: u32) -> Result<Option<Uuid>> {
         self.store.read(|connection| resolve(connection, system, kind, number))
-    }
-
-    /// All things of a kind with the numbers that a system knows them by.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn externals(&self, system: System, kind: AliasKind) -> Result<HashMap<Uuid, u32>> {
-        self.store.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT id, external FROM alias WHERE system = ?1 AND kind = ?2")?;
-            let rows = statement.query_map([system as u8, kind as u8], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
     }
 
     /// The numbers that a system knows these things by, in their order.

@@ -9,7 +9,7 @@ use edgedeck_model::{
     deployment::{Deployment, Placement},
     event::Event,
     group::Group,
-    node::Node,
+    node::{Node, NodeState},
 };
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,6 +106,23 @@ impl Engine {
                 )?,
                 total,
             })
+        })
+    }
+
+    /// How many nodes are in each state.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn count_node_states(&self) -> Result<Vec<(NodeState, u64)>> {
+        self.store.read(|connection| {
+            let mut counts = connection.prepare_cached("SELECT state, count(*) FROM node GROUP BY state")?;
+            let counts = counts.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+            let counts = counts.collect::<rusqlite::Result<Vec<_>>>()?;
+            let known = |key: &str| NodeState::ALL.into_iter().find(|state| state.key() == key);
+            Ok(counts
+                .into_iter()
+                .filter_map(|(key, count)| Some((known(&key)?, count)))
+                .collect())
         })
     }
 

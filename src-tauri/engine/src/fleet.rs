@@ -72,6 +72,26 @@ pub fn erase(tx: &mut Tx<'_>, node: &Node) -> Result<()> {
     Ok(())
 }
 
+/// A page of a list that has to be looked through to its end anyway: counting it is no second look.
+fn page_in_one_pass(connection: &Connection, rest: &str, values: &[Value], query: &NodeQuery) -> Result<Page<Node>> {
+    let mut found = connection.prepare_cached(&format!("SELECT id FROM node {rest}"))?;
+    let mut found = found.query(rusqlite::params_from_iter(values))?;
+    let begin = u64::from(query.offset);
+    let shown = begin..begin + u64::from(query.limit);
+    let (mut total, mut ids) = (0, Vec::new());
+    while let Some(row) = found.next()? {
+        if shown.contains(&total) {
+            ids.push(row.get(0)?);
+        }
+        total += 1;
+    }
+    let items = ids.into_iter().map(|id| row::get(connection, id));
+    Ok(Page {
+        items: items.filter_map(Result::transpose).collect::<Result<_>>()?,
+        total,
+    })
+}
+
 impl Engine {
     /// # Errors
     /// When the database cannot be read.
@@ -120,9 +140,13 @@ impl Engine {
             NodeSort::Joined => "id",
         };
         let direction = if query.descending { "DESC" } else { "ASC" };
+        let order = format!("ORDER BY {column} {direction}, id {direction}");
         self.store.read(|connection| {
+            if !query.filter.is_empty() {
+                return page_in_one_pass(connection, &format!("{filter} {order}"), &values, query);
+            }
             let total = row::count::<Node>(connection, &filter, rusqlite::params_from_iter(&values))?;
-            let rest = format!("{filter} ORDER BY {column} {direction}, id {direction} LIMIT ? OFFSET ?");
+            let rest = format!("{filter} {order} LIMIT ? OFFSET ?");
             values.extend([query.limit.into(), query.offset.into()]);
             Ok(Page {
                 items: row::select(connection, &rest, rusqlite::params_from_iter(&values))?,

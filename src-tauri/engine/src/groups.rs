@@ -120,6 +120,18 @@ impl Engine {
         self.store.read(|connection| members(connection, id))
     }
 
+    /// How many nodes each of these groups has, in their order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn count_members(&self, groups: impl Iterator<Item = GroupId>) -> Result<Vec<u64>> {
+        self.store.read(|connection| {
+            let mut count = connection.prepare_cached("SELECT count(*) FROM member WHERE node_group = ?1")?;
+            let counts = groups.map(|id| count.query_row([id.0], |row| row.get(0)));
+            Ok(counts.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// # Errors
     /// [`edgedeck_model::Code::Invalid`] or [`edgedeck_model::Code::Taken`].
     pub async fn create_group(&self, actor: &Actor, body: GroupBody) -> std::result::Result<Group, Problem> {

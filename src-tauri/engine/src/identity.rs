@@ -19,9 +19,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 /// Passwords that are hashed at once.
@@ -68,8 +71,8 @@ pub struct Identity {
     /// They could not be read.
     stale: AtomicBool,
     /// Passwords that are hashed at once: each takes some 20 MiB and a thread.
-    hashing: Semaphore,
-    pub sign_in_tries: Tries,
+    hashing: Arc<Semaphore>,
+    pub sign_in_tries: Arc<Tries>,
     pub join_tries: Tries,
 }
 
@@ -119,6 +122,19 @@ fn hash_password(password: &str) -> std::result::Result<String, Problem> {
         .hash_password(password.as_bytes())
         .map_err(Problem::internal)?
         .to_string())
+}
+
+/// Hashes where it holds up nobody, and keeps the turn to the end even if nobody waits for it any more.
+async fn hashing<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::result::Result<T, Problem> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    });
+    hashed.await.map_err(Problem::internal)
 }
 
 fn is_password(password: &str, stored: &str) -> bool {
@@ -181,8 +197,8 @@ impl Identity {
             tokens: RwLock::default(),
             reloading: Mutex::default(),
             stale: AtomicBool::new(false),
-            hashing: Semaphore::new(HASHES_AT_ONCE),
-            sign_in_tries: Tries::default(),
+            hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            sign_in_tries: Arc::default(),
             join_tries: Tries::default(),
         };
         let (sessions, tokens) = store.read(read_credentials)?;
@@ -296,7 +312,8 @@ impl Engine {
     /// [`Code::NotFound`], [`Code::Invalid`].
     pub async fn reset_password(&self, actor: &Actor, user: &str, password: &str) -> std::result::Result<(), Problem> {
         name::check_password(password)?;
-        let hashed = hash_password(password)?;
+        let password = password.to_owned();
+        let hashed = hashing(self.hashing_turn().await?, move || hash_password(&password)).await??;
         let (actor, user) = (actor.clone(), user.to_owned());
         let done = self.store.write(move |tx| {
             let (user, _) = user_by_name(tx, &user)?.ok_or_else(|| Problem::not_found("user"))?;
@@ -330,24 +347,49 @@ impl Engine {
         outcome
     }
 
-    async fn try_sign_in(&self, actor: &Actor, password: &str) -> std::result::Result<SignedIn, Problem> {
-        let now = self.clock.monotonic();
+    /// Whether a password is the one behind this hash, unless too many were wrong before it.
+    async fn try_password(
+        &self,
+        actor: &Actor,
+        given: &str,
+        stored: Option<String>,
+    ) -> std::result::Result<(), Problem> {
         let key = format!("{}\n{}", actor.name.to_lowercase(), actor.origin);
-        self.identity.sign_in_tries.check(&key, now)?;
-        let found = self.store.read(|connection| user_by_name(connection, &actor.name))?;
-        let (given, stored) = (password.to_owned(), found.as_ref().map(|(_, hash)| hash.clone()));
-        let _turn = self.identity.hashing.acquire().await.map_err(Problem::internal)?;
+        let (tries, clock) = (self.identity.sign_in_tries.clone(), self.clock.clone());
+        tries.check(&key, self.clock.monotonic())?;
+        let turn = self.hashing_turn().await?;
+        // Others may have been wrong while this one waited.
+        tries.check(&key, self.clock.monotonic())?;
+        let given = given.to_owned();
         // The same work whether or not there is such a user, so that the time tells nothing.
-        let right = tokio::task::spawn_blocking(move || match stored {
-            Some(stored) => is_password(&given, &stored),
-            None => hash_password(&given).is_ok_and(|_| false),
-        });
-        let right = right.await.map_err(Problem::internal)?;
-        let Some((user, _)) = found.filter(|_| right) else {
-            self.identity.sign_in_tries.wrong(&key, now);
+        let tried = move || {
+            let right = match stored {
+                Some(stored) => is_password(&given, &stored),
+                None => hash_password(&given).is_ok_and(|_| false),
+            };
+            if right {
+                tries.right(&key);
+                Ok(())
+            } else {
+                tries.wrong(&key, clock.monotonic());
+                Err(Problem::new(Code::WrongPassword))
+            }
+        };
+        hashing(turn, tried).await?
+    }
+
+    async fn hashing_turn(&self) -> std::result::Result<OwnedSemaphorePermit, Problem> {
+        let turns = self.identity.hashing.clone();
+        turns.acquire_owned().await.map_err(Problem::internal)
+    }
+
+    async fn try_sign_in(&self, actor: &Actor, password: &str) -> std::result::Result<SignedIn, Problem> {
+        let found = self.store.read(|connection| user_by_name(connection, &actor.name))?;
+        let stored = found.as_ref().map(|(_, hash)| hash.clone());
+        self.try_password(actor, password, stored).await?;
+        let Some((user, _)) = found else {
             return Err(Problem::new(Code::WrongPassword));
         };
-        self.identity.sign_in_tries.right(&key);
         let secret = random_hex::<32>().map_err(Problem::internal)?;
         let csrf = random_hex::<16>().map_err(Problem::internal)?;
         let identified = Identified {
@@ -422,14 +464,9 @@ impl Engine {
     /// # Errors
     /// [`Code::WrongPassword`], [`Code::Invalid`].
     pub async fn change_password(&self, actor: &Actor, old: &str, new: &str) -> std::result::Result<(), Problem> {
-        let key = format!("{}\n{}", actor.name.to_lowercase(), actor.origin);
-        self.identity.sign_in_tries.check(&key, self.clock.monotonic())?;
         let found = self.store.read(|connection| user_by_name(connection, &actor.name))?;
         let stored = found.ok_or_else(|| Problem::not_found("user"))?.1;
-        if !is_password(old, &stored) {
-            self.identity.sign_in_tries.wrong(&key, self.clock.monotonic());
-            return Err(Problem::new(Code::WrongPassword));
-        }
+        self.try_password(actor, old, Some(stored)).await?;
         self.reset_password(actor, &actor.name, new).await
     }
 
@@ -456,9 +493,7 @@ impl Engine {
         name::check_name("name", &body.name)?;
         name::check_password(&body.password)?;
         let password = body.password;
-        let hashed = tokio::task::spawn_blocking(move || hash_password(&password))
-            .await
-            .map_err(Problem::internal)??;
+        let hashed = hashing(self.hashing_turn().await?, move || hash_password(&password)).await??;
         let actor = actor.clone();
         let user = self.store.write(move |tx| {
             if user_by_name(tx, &body.name)?.is_some() {

@@ -13,7 +13,7 @@ const ADDRESSES_KEPT: usize = 10_000;
 /// How much one address may ask for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
-    /// Requests a second, in the long run.
+    /// Requests a second, in the long run; infinite for any number.
     pub per_second: f64,
     /// Requests above that at once.
     pub burst: f64,
@@ -66,6 +66,7 @@ impl RateLimit {
             under_way: 0,
         });
         let worked_off = now.saturating_duration_since(seen.at).as_secs_f64() * self.rate.per_second;
+        // An infinite rate in no time at all is no number, and works off everything, too.
         let excess = (seen.excess - worked_off).max(0.0);
         seen.at = now;
         seen.excess = excess;
@@ -126,6 +127,18 @@ mod tests {
             .filter(|_| limit.take(address, start + Duration::from_secs(1)).is_some())
             .count();
         assert_eq!(passed, 6, "after a second without requests everything is worked off");
+    }
+
+    #[test]
+    fn any_number_a_second_leaves_only_those_at_once() {
+        let limit = RateLimit::new(Rate {
+            per_second: f64::INFINITY,
+            ..RATE
+        });
+        let (address, now) = (IpAddr::from([10, 0, 0, 1]), Instant::now());
+        assert!((0..1_000).all(|_| limit.take(address, now).is_some()));
+        let _held = [limit.take(address, now), limit.take(address, now)];
+        assert!(limit.take(address, now).is_none());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use axum::{
     routing::any,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use edgedeck_engine::{Actor, BlobUpload, Engine};
+use edgedeck_engine::{Actor, BlobUpload, Engine, Identified};
 use edgedeck_model::{Code, Lang, Problem, image::MANIFEST_BYTES_MAX, user::Role};
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -35,11 +35,11 @@ const SILENCE: Duration = Duration::from_secs(60);
 const PAGE_MAX: u32 = 1_000;
 /// Names and passwords whose session is remembered; argon2 is too slow for every request of a push.
 const SESSIONS_MAX: usize = 1_000;
-/// Sign-ins with a password from one address.
+/// Sign-ins with a password from one address: guessing costs the engine more than whoever guesses.
 const SIGN_INS: Rate = Rate {
     per_second: 2.0,
     burst: 10.0,
-    at_once: 2,
+    at_once: u32::MAX,
 };
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const UPLOAD: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -49,7 +49,9 @@ pub struct Registry {
     engine: Arc<Engine>,
     /// Sessions by the hash of what was shown for them.
     sessions: Mutex<HashMap<[u8; 32], String>>,
-    signing_in: RateLimit,
+    sign_ins: RateLimit,
+    /// Held by whoever signs in: a push begins with several requests at once, and one session is enough for them.
+    signing_in: tokio::sync::Mutex<()>,
 }
 
 /// Serves the registry. Every request needs the extension [`Peer`].
@@ -57,7 +59,8 @@ pub fn router(engine: Arc<Engine>) -> Router {
     let registry = Arc::new(Registry {
         engine,
         sessions: Mutex::default(),
-        signing_in: RateLimit::new(SIGN_INS),
+        sign_ins: RateLimit::new(SIGN_INS),
+        signing_in: tokio::sync::Mutex::default(),
     });
     Router::new()
         .route("/v2", any(serve))
@@ -303,15 +306,15 @@ impl Registry {
             return Ok(actor);
         }
         let key: [u8; 32] = Sha256::digest(&pair).into();
-        let known = self.sessions.lock().get(&key).cloned();
-        if let Some(secret) = known
-            && let Some(found) = self.engine.session(&secret).await
-        {
+        if let Some(found) = self.known(&key).await {
             return Ok(actor(found.name, found.role));
         }
-        // Guessing passwords costs the engine more than whoever guesses.
+        let _turn = self.signing_in.lock().await;
+        if let Some(found) = self.known(&key).await {
+            return Ok(actor(found.name, found.role));
+        }
         let address = parts.extensions.get::<Peer>().map(|peer| peer.address.ip());
-        let place = address.map(|address| self.signing_in.take(address, Instant::now()));
+        let place = address.map(|address| self.sign_ins.take(address, Instant::now()));
         if matches!(place, Some(None)) {
             return Err(Problem::new(Code::Locked).with("seconds", 1));
         }
@@ -322,6 +325,11 @@ impl Registry {
         }
         sessions.insert(key, signed.secret);
         Ok(actor(signed.identified.name, signed.identified.role))
+    }
+
+    async fn known(&self, key: &[u8; 32]) -> Option<Identified> {
+        let secret = self.sessions.lock().get(key).cloned()?;
+        self.engine.session(&secret).await
     }
 
     /// Page of a list: its length, and after what it begins.

@@ -1,6 +1,6 @@
 //! What nobody names any more: manifests without a name, blobs without a manifest, uploads that never ended.
 
-use crate::{Engine, error::Result};
+use crate::{Engine, backup, error::Result};
 use edgedeck_model::{
     app::is_package_hash,
     time::{DAY, HOUR},
@@ -71,8 +71,14 @@ impl Engine {
             Ok((kept, uploads))
         });
         let (kept, uploads) = collected.await?;
-        // Also what a crash has left between a file and its row.
-        for file in fs::read_dir(self.registry_folder()).into_iter().flatten().flatten() {
+        // Also what a crash has left between a file and its row; but not what the database from before a restore names,
+        // as long as that is kept.
+        let files = if backup::can_be_undone(self.data()) {
+            None
+        } else {
+            fs::read_dir(self.registry_folder()).ok()
+        };
+        for file in files.into_iter().flatten().flatten() {
             let name = file.file_name();
             let name = name.to_string_lossy();
             if is_package_hash(&name) && !kept.contains(name.as_ref()) {

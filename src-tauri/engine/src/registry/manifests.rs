@@ -315,10 +315,10 @@ impl Engine {
         platforms
     }
 
-    /// Takes a tag away, or a manifest with all its tags; what nobody names any more goes from the disk.
+    /// Takes a tag away, or a manifest with all its tags; what nobody names any more goes from the disk in a day.
     ///
     /// # Errors
-    /// [`Code::NotFound`]; [`Code::Conflict`] for one that a list of images names.
+    /// [`Code::NotFound`]; [`Code::Conflict`] for one that a list of images or a version names.
     pub async fn delete_image(
         &self,
         actor: &Actor,
@@ -358,7 +358,6 @@ impl Engine {
             let between = if by_digest { '@' } else { ':' };
             tx.audit(&actor, "image.delete", &format!("{repository}{between}{reference}"))
         });
-        deleted.await?;
-        self.collect_garbage().await.map_err(Problem::from)
+        Ok(deleted.await?)
     }
 }

@@ -88,7 +88,7 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                     change(&mut settings.mef);
                     own.engine().update_settings(&Actor::engine(), settings).await
                 };
-                set(&own, |mef| mef.calls_per_second = 0).await?;
+                set(&own, |mef| (mef.calls_per_second, mef.at_once) = (0, 40)).await?;
                 let calls = (0..40).map(|_| own.north.call("getEdgeManagerVersion").send());
                 let answers = join_all(calls).await.into_iter().collect::<Result<Vec<_>, _>>()?;
                 anyhow::ensure!(answers.iter().all(|answer| answer.status == 200), "refused without a limit");
@@ -104,8 +104,13 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 let eleventh = json!({ "groupID": last, "nodeIDs": [node.number] });
                 let answer = own.send("addNodesToGroup", eleventh.clone()).await?;
                 anyhow::ensure!(answer.at("/status") != "00000000", "an eleventh group: {}", answer.shown());
+                let other = own.waiting().await?;
+                let all = json!({ "nodeID": other.number, "name": "many", "groupIDs": groups });
+                let answer = own.send("manageNode", all.clone()).await?;
+                anyhow::ensure!(answer.at("/status") != "00000000", "eleven groups: {}", answer.shown());
                 set(&own, |mef| mef.caps = false).await?;
                 own.done("addNodesToGroup", eleventh).await?;
+                own.done("manageNode", all).await?;
                 let post = async |own: &MefLab| {
                     let request = own.http.post(format!("{}/edgemanager/v1/nodegroup", own.base)).body(vec![b' '; 65 * 1_024]);
                     anyhow::Ok(request.send().await?.status())

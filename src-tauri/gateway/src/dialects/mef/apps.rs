@@ -131,8 +131,9 @@ impl GroupRef {
 
 /// Every app that MEF can express.
 fn visible_apps(engine: &Engine, own: Code) -> Result<Vec<AppInfo>, Failure> {
-    let groups = common::groups(engine, own)?;
-    let numbers = common::numbers(engine, AliasKind::App, own)?;
+    let found = read(engine.apps_in_use(), own)?;
+    let groups = common::groups_aimed_at(engine, found.iter().flat_map(|used| &used.deployments), own)?;
+    let numbers = common::numbers(engine, AliasKind::App, found.iter().map(|used| used.app.id.0), own)?;
     let times = LocalTimes::of(engine);
     let info = |used: AppInUse| {
         let aimed = |deployment: &Deployment| match deployment.target {
@@ -152,7 +153,7 @@ fn visible_apps(engine: &Engine, own: Code) -> Result<Vec<AppInfo>, Failure> {
             node_group_infos,
         })
     };
-    Ok(read(engine.apps_in_use(), own)?.into_iter().filter_map(info).collect())
+    Ok(found.into_iter().filter_map(info).collect())
 }
 
 pub async fn get(State(engine): Lab, query: Query) -> Outcome {

@@ -1,9 +1,10 @@
 //! What several operations need: numbers for ids, times as text, MEF's limits.
 
 use super::answer::{Code, Failure};
-use edgedeck_engine::{AliasKind, Caps, Engine, Find, System};
+use edgedeck_engine::{AliasKind, Caps, Engine, System};
 use edgedeck_model::{
     AppId, GroupId, NodeId, Problem, Time,
+    deployment::{Deployment, Target},
     group::Group,
     node::{Node, NodeState},
 };
@@ -11,15 +12,12 @@ use jiff::{Timestamp, tz::TimeZone};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Most groups that one node may be in.
-pub const GROUPS_PER_NODE: usize = 10;
-
 /// What MEF promises.
 const CAPS: Caps = Caps {
     nodes: 1024,
     groups: 1024,
     nodes_per_group: 1024,
-    groups_per_node: GROUPS_PER_NODE as u64,
+    groups_per_node: 10,
     apps: 1000,
     deployments_per_group: 20,
     deployments_per_node: 20,
@@ -63,34 +61,50 @@ pub fn number(engine: &Engine, kind: AliasKind, id: Uuid) -> Result<u32, Problem
     found.ok_or_else(|| Problem::internal("a thing without its number"))
 }
 
-/// The numbers of all things of a kind.
-pub fn numbers(engine: &Engine, kind: AliasKind, own: Code) -> Result<HashMap<Uuid, u32>, Failure> {
-    super::request::read(engine.externals(System::Mef, kind), own)
-}
-
-/// The groups of these nodes, by id, with their numbers.
-pub fn groups_of(engine: &Engine, nodes: &[Node], own: Code) -> Result<HashMap<GroupId, (u32, Group)>, Failure> {
-    let ids = nodes.iter().flat_map(|node| node.groups.iter().copied()).collect();
-    let groups = super::request::read(engine.groups_by_id(&ids), own)?;
-    if groups.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let numbers = engine.externals_of(System::Mef, AliasKind::Group, groups.iter().map(|group| group.id.0));
-    let numbers = super::request::read(numbers, own)?;
-    let numbered = groups.into_iter().zip(numbers);
-    Ok(numbered
-        .filter_map(|(group, number)| Some((group.id, (number?, group))))
+/// The numbers of these things, as far as they have one.
+pub fn numbers(
+    engine: &Engine,
+    kind: AliasKind,
+    ids: impl Iterator<Item = Uuid> + Clone,
+    own: Code,
+) -> Result<HashMap<Uuid, u32>, Failure> {
+    let numbers = super::request::read(engine.externals_of(System::Mef, kind, ids.clone()), own)?;
+    Ok(ids
+        .zip(numbers)
+        .filter_map(|(id, number)| Some((id, number?)))
         .collect())
 }
 
-/// All groups, by id, with their numbers.
-pub fn groups(engine: &Engine, own: Code) -> Result<HashMap<GroupId, (u32, Group)>, Failure> {
-    let numbers = numbers(engine, AliasKind::Group, own)?;
-    let groups = super::request::read(engine.find_groups(&Find::ALL), own)?.items;
-    let numbered = groups
-        .into_iter()
-        .filter_map(|group| Some((group.id, (*numbers.get(&group.id.0)?, group))));
-    Ok(numbered.collect())
+/// These groups, with their numbers.
+pub fn groups(
+    engine: &Engine,
+    ids: impl Iterator<Item = GroupId>,
+    own: Code,
+) -> Result<HashMap<GroupId, (u32, Group)>, Failure> {
+    let groups = super::request::read(engine.groups_by_id(&ids.collect()), own)?;
+    let numbers = numbers(engine, AliasKind::Group, groups.iter().map(|group| group.id.0), own)?;
+    let numbered = groups.into_iter();
+    Ok(numbered
+        .filter_map(|group| Some((group.id, (*numbers.get(&group.id.0)?, group))))
+        .collect())
+}
+
+/// The groups of these nodes, with their numbers.
+pub fn groups_of(engine: &Engine, nodes: &[Node], own: Code) -> Result<HashMap<GroupId, (u32, Group)>, Failure> {
+    groups(engine, nodes.iter().flat_map(|node| node.groups.iter().copied()), own)
+}
+
+/// The groups that deployments are aimed at, with their numbers.
+pub fn groups_aimed_at<'a>(
+    engine: &Engine,
+    deployments: impl Iterator<Item = &'a Deployment>,
+    own: Code,
+) -> Result<HashMap<GroupId, (u32, Group)>, Failure> {
+    let aimed = deployments.filter_map(|deployment| match deployment.target {
+        Target::Group(group) => Some(group),
+        _ => None,
+    });
+    groups(engine, aimed, own)
 }
 
 /// `YYYY-MM-DD hh:mm:ss` in the lab's time zone.

@@ -119,21 +119,26 @@ struct GroupInfo {
     description: String,
     group_name: String,
     id: u32,
-    node_count: usize,
+    node_count: u64,
     updated_at: String,
 }
 
 pub async fn list(State(engine): Lab, query: Query) -> Outcome {
     let page = read(engine.find_groups(&query.page()?), LIST)?;
     let times = LocalTimes::of(&engine);
+    let ids = page.items.iter().map(|group| group.id);
+    let numbers = common::numbers(&engine, AliasKind::Group, ids.clone().map(|id| id.0), LIST)?;
+    let members = read(engine.count_members(ids), LIST)?;
     let mut groups = Vec::new();
-    for group in page.items {
+    for (group, node_count) in page.items.into_iter().zip(members) {
         groups.push(GroupInfo {
             created_at: times.text(group.created_at),
             updated_at: times.text(group.updated_at),
             description: group.description,
-            id: common::number(&engine, AliasKind::Group, group.id.0).map_err(|problem| LIST.because(problem))?,
-            node_count: read(engine.group_members(group.id), LIST)?.len(),
+            id: *numbers
+                .get(&group.id.0)
+                .ok_or_else(|| LIST.because(Problem::internal("a group without its number")))?,
+            node_count,
             group_name: group.name,
         });
     }

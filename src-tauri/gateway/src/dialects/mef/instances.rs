@@ -94,9 +94,9 @@ fn containers(placement: &Placement, version: &Version, is_ready: bool) -> Vec<C
 
 fn instances(engine: &Engine, of: Of, own: Code) -> Result<Vec<AppInstance>, Failure> {
     let found = read(engine.instances(of), own)?;
-    let groups = common::groups(engine, own)?;
-    let apps = common::numbers(engine, AliasKind::App, own)?;
-    let nodes = common::numbers(engine, AliasKind::Node, own)?;
+    let groups = common::groups_aimed_at(engine, found.deployments.values(), own)?;
+    let apps = common::numbers(engine, AliasKind::App, found.apps.keys().map(|app| app.0), own)?;
+    let nodes = common::numbers(engine, AliasKind::Node, found.nodes.keys().map(|node| node.0), own)?;
     let times = LocalTimes::of(engine);
     let wire = |placement: &Placement| {
         let Instances {

@@ -134,7 +134,8 @@ fn reason(engine: &Engine, job: &Job) -> Result<String, Failure> {
         JobState::Succeeded => "task succeeded".to_owned(),
         JobState::Partly | JobState::Failed | JobState::Stopped => {
             let (_, items) = read(engine.archive_of(job.clone()), BUSINESS)?;
-            let numbers = common::numbers(engine, edgedeck_engine::AliasKind::Node, BUSINESS)?;
+            let ids = items.iter().map(|item| item.node.0);
+            let numbers = common::numbers(engine, edgedeck_engine::AliasKind::Node, ids, BUSINESS)?;
             let failed = items
                 .into_iter()
                 .filter(|item| item.state == ItemState::Failed)

@@ -164,11 +164,14 @@ async fn slow_down(State(door): State<Arc<Door>>, mut request: Request, next: Ne
         .extensions_mut()
         .insert(request::BodyMax(limits.body_kib as usize * 1_024));
     let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
-    let (Some(address), true) = (address, door.options.limited && limits.calls_per_second > 0) else {
+    let (Some(address), true) = (address, door.options.limited) else {
         return next.run(request).await;
     };
     let limit = door.limit.with(Rate {
-        per_second: limits.calls_per_second.into(),
+        per_second: match limits.calls_per_second {
+            0 => f64::INFINITY,
+            calls => calls.into(),
+        },
         burst: limits.burst.into(),
         at_once: limits.at_once,
     });

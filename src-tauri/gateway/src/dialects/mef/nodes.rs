@@ -2,13 +2,13 @@
 
 use super::{
     answer::{Batch, Code, Failure, Outcome, Reply, is_capped},
-    common::{self, GROUPS_PER_NODE, LocalTimes},
+    common::{self, LocalTimes},
     request::{Body, Caller, Query, read},
-    rules::{self, given, require},
+    rules::{self, BATCH_MAX, given, require},
     software,
 };
 use axum::extract::State;
-use edgedeck_engine::{Actor, AliasKind, Engine, Find, System};
+use edgedeck_engine::{Actor, AliasKind, Engine, Find};
 use edgedeck_model::{Code as Why, GroupId, Problem, api::ManageBody, group::Group, node::Node};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -93,13 +93,13 @@ impl NodeInfo {
 
 pub fn wire_nodes(engine: &Engine, nodes: &[Node], own: Code) -> Result<Vec<NodeInfo>, Failure> {
     let times = LocalTimes::of(engine);
-    let ids = nodes.iter().map(|node| node.id.0);
-    let numbers = read(engine.externals_of(System::Mef, AliasKind::Node, ids), own)?;
-    let wire = |(node, number): (&Node, Option<u32>)| {
+    let numbers = common::numbers(engine, AliasKind::Node, nodes.iter().map(|node| node.id.0), own)?;
+    let wire = |node: &Node| {
+        let number = numbers.get(&node.id.0);
         let number = number.ok_or_else(|| own.because(Problem::internal("a node without its number")))?;
-        Ok(NodeInfo::of(node, number, &times))
+        Ok(NodeInfo::of(node, *number, &times))
     };
-    nodes.iter().zip(numbers).map(wire).collect()
+    nodes.iter().map(wire).collect()
 }
 
 /// Names of a node's groups, in the order of their ids.
@@ -149,8 +149,8 @@ fn list_with_groups(engine: &Engine, find: &Find, managed: Option<bool>) -> Outc
 pub async fn stats(State(engine): Lab) -> Outcome {
     let words = ["ready", "notReady", "unknown", "offline", "abnormal"];
     let mut counts: BTreeMap<&str, u64> = words.into_iter().map(|word| (word, 0)).collect();
-    for node in read(engine.find_nodes(&Find::ALL, None), STATS)?.items {
-        *counts.entry(common::node_status(node.state)).or_default() += 1;
+    for (state, nodes) in read(engine.count_node_states(), STATS)? {
+        *counts.entry(common::node_status(state)).or_default() += nodes;
     }
     Reply::data(counts, STATS)
 }
@@ -206,7 +206,8 @@ pub struct Managed {
 pub async fn manage(State(engine): Lab, Caller(actor): Caller, Body(body): Body<Managed>) -> Outcome {
     let (name, number) = (given(body.name)?, rules::id(body.node)?);
     let description = body.description.unwrap_or_default();
-    let numbers = rules::different_ids(body.groups.unwrap_or_default(), GROUPS_PER_NODE)?;
+    let most = common::caps(&engine).groups_per_node.min(BATCH_MAX as u64);
+    let numbers = rules::different_ids(body.groups.unwrap_or_default(), most as usize)?;
     require(rules::is_node_name(&name) && rules::is_description(&description))?;
     let mut batch = Batch::default();
     let mut known: Vec<(u32, GroupId)> = Vec::new();

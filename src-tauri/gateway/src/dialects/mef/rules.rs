@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::net::Ipv4Addr;
 
 /// Most elements of a batch call.
-const BATCH_MAX: usize = 1024;
+pub const BATCH_MAX: usize = 1024;
 
 pub fn require(good: bool) -> Result<(), Failure> {
     if good { Ok(()) } else { Err(INVALID.into()) }
