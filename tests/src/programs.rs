@@ -56,6 +56,15 @@ impl Process {
         let _status = self.0.wait();
     }
 
+    /// Holds it still, with its connections open, or lets it go on.
+    pub fn hold(&self, still: bool) {
+        self.signal(if still {
+            nix::sys::signal::Signal::SIGSTOP
+        } else {
+            nix::sys::signal::Signal::SIGCONT
+        });
+    }
+
     /// Asks it to end and waits until it has.
     ///
     /// # Errors

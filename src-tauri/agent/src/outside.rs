@@ -235,8 +235,12 @@ mod tests {
             "the password lies there in plain"
         );
 
+        // Whatever became of what was shown: the next start shows it again.
+        fs::write(authority("registry.lab:5000"), "").unwrap();
+        fs::remove_file(authority("10.0.0.1:5443")).unwrap();
         let second = outsides();
         assert_eq!(second.revision(), 7);
+        assert_eq!(fs::read_to_string(authority("registry.lab:5000")).unwrap(), "a chain");
         assert_eq!(
             second.account("registry.lab:5000/a:1").unwrap().password,
             "a secret word"

@@ -468,3 +468,21 @@ async fn a_node_that_was_hot_before_it_was_managed_is_an_alarm_afterwards() {
     assert_eq!(measure(84.9).await, []);
     assert_eq!(measure(85.0).await, [AlarmKind::NpuHot]);
 }
+
+#[tokio::test]
+async fn images_that_a_kept_database_may_name_are_not_collected() {
+    let lab = Lab::open().await;
+    let data = lab.engine.data().to_owned();
+    let (stray, kept) = (
+        data.join("registry").join("ab".repeat(32)),
+        data.join("edgedeck.db.before-restore"),
+    );
+    std::fs::create_dir_all(data.join("registry")).unwrap();
+    std::fs::write(&stray, "a layer").unwrap();
+    std::fs::write(&kept, "the database before").unwrap();
+    lab.pass(2 * DAY).await;
+    assert!(stray.exists(), "the restore can be undone");
+    std::fs::remove_file(&kept).unwrap();
+    lab.pass(2 * HOUR).await;
+    assert!(!stray.exists());
+}

@@ -103,3 +103,25 @@ impl Identities {
             .write_all(&bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_found_by_every_ca_that_they_trust() {
+        let folder = tempfile::tempdir().unwrap();
+        let identities = Identities::open(folder.path()).unwrap();
+        let ca = || {
+            let made = rcgen::generate_simple_self_signed(["lab".to_owned()]).unwrap();
+            made.cert.pem()
+        };
+        let (first, second) = (ca(), ca());
+        let knows = |pem: &str| knows_authority(folder.path(), &identity::certificate_hash(pem).unwrap());
+        assert!(!knows(&first));
+        identities.keep_authorities(&first).unwrap();
+        assert!(knows(&first) && !knows(&second));
+        identities.keep_authorities(&format!("{second}{first}")).unwrap();
+        assert!(knows(&first) && knows(&second));
+    }
+}
