@@ -32,6 +32,15 @@ pub fn get(connection: &Connection, id: DeploymentId) -> Result<Deployment> {
     Ok(row::get(connection, id.0)?.ok_or_else(|| Problem::not_found("deployment"))?)
 }
 
+/// A deployment's name, from an index: one that is aimed at thousands of nodes names them all, and every node asks.
+fn name_of(connection: &Connection, id: DeploymentId) -> Result<Option<String>> {
+    let name = connection
+        .prepare_cached("SELECT name FROM deployment INDEXED BY deployment_named WHERE id = ?1")?
+        .query_row([id.0], |row| row.get(0))
+        .optional()?;
+    Ok(name)
+}
+
 fn placements_of(connection: &Connection, deployment: DeploymentId) -> Result<Vec<Placement>> {
     row::select(connection, "WHERE deployment = ?1", [deployment.to_string()])
 }
@@ -59,11 +68,11 @@ pub fn desired(connection: &Connection, node: NodeId) -> Result<Option<Desired>>
         if placement.wanted == Wanted::Gone {
             continue;
         }
-        let deployment = get(connection, placement.deployment)?;
+        let name = name_of(connection, placement.deployment)?;
         workloads.push(Workload {
             placement: placement.id,
-            deployment: deployment.id,
-            name: deployment.name,
+            deployment: placement.deployment,
+            name: name.ok_or_else(|| Problem::not_found("deployment"))?,
             version: placement.version,
             wanted: placement.wanted,
             spec: apps::version(connection, placement.version)?.spec,
@@ -216,10 +225,11 @@ impl Tx<'_> {
 
     /// Deletes a deployment that is being undeployed once its last placement is gone.
     fn finish_deployment(&mut self, id: DeploymentId) -> Result<()> {
-        let Some(deployment) = row::get::<Deployment>(self, id.0)? else {
-            return Ok(());
-        };
-        if deployment.wanted == Wanted::Gone && placements_of(self, id)?.is_empty() {
+        let left = "SELECT EXISTS (SELECT 1 FROM placement WHERE deployment = ?1)";
+        let is_placed: bool = self
+            .prepare_cached(left)?
+            .query_row([id.to_string()], |row| row.get(0))?;
+        if !is_placed && row::get::<Deployment>(self, id.0)?.is_some_and(|it| it.wanted == Wanted::Gone) {
             self.delete::<Deployment>(id.0)?;
         }
         Ok(())
@@ -595,14 +605,8 @@ fn tamed(parts: &[PartStatus]) -> Vec<PartStatus> {
         .collect()
 }
 
-fn deployment_name(tx: &Tx<'_>, id: DeploymentId) -> Result<String> {
-    Ok(row::get::<Deployment>(tx, id.0)?
-        .map(|deployment| deployment.name)
-        .unwrap_or_default())
-}
-
 fn remove(tx: &mut Tx<'_>, node: &Node, placement: &Placement) -> Result<()> {
-    let name = deployment_name(tx, placement.deployment)?;
+    let name = name_of(tx, placement.deployment)?.unwrap_or_default();
     tx.delete::<Placement>(placement.id.0)?;
     for kind in [AlarmKind::CrashLoop, AlarmKind::ProbeFailed, AlarmKind::DeviceMissing] {
         tx.clear(kind, Some(node.id), &placement.id.to_string())?;
@@ -616,7 +620,7 @@ fn remove(tx: &mut Tx<'_>, node: &Node, placement: &Placement) -> Result<()> {
 }
 
 fn update(tx: &mut Tx<'_>, node: &Node, placement: &mut Placement, instance: &Instance, restarts: u32) -> Result<()> {
-    let name = deployment_name(tx, placement.deployment)?;
+    let name = name_of(tx, placement.deployment)?.unwrap_or_default();
     let before = std::mem::replace(&mut placement.parts, tamed(&instance.parts));
     let state_before = std::mem::replace(&mut placement.state, InstanceState::of_parts(&placement.parts));
     placement.observed_at = Some(tx.now());

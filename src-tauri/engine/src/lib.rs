@@ -55,6 +55,7 @@ pub use telemetry::{Figure, Health};
 use edgedeck_model::{Time, api::Settings};
 use parking_lot::RwLock;
 use std::{path::PathBuf, sync::Arc};
+use tokio::sync::Mutex;
 
 /// The engine of one lab.
 pub struct Engine {
@@ -78,6 +79,8 @@ pub struct Engine {
     alarms: alarms::Active,
     /// Addresses that agents are told, in order.
     addresses: RwLock<Vec<String>>,
+    /// When its last round of its own was, by the clock that only goes on; held during one.
+    last_round: Mutex<Option<i64>>,
     /// Held as long as the engine lives, so that no second engine takes the folder.
     _lock: open::Lock,
 }

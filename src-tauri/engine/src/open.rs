@@ -20,7 +20,7 @@ use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 /// How an engine is opened.
 #[derive(Clone, Debug)]
@@ -140,6 +140,7 @@ impl Engine {
             jobs: crate::jobs::Jobs::default(),
             alarms,
             addresses: RwLock::new(addresses),
+            last_round: Mutex::default(),
             _lock: lock,
         });
         tokio::spawn(effects_loop(Arc::downgrade(&engine), effects));
@@ -215,15 +216,19 @@ async fn effects_loop(engine: Weak<Engine>, mut effects: mpsc::UnboundedReceiver
     }
 }
 
-/// The engine's own round, once a second.
+/// The engine's own round, once a second; who has fallen silent is looked for more often, and known within a second.
 async fn tick_loop(engine: Weak<Engine>) {
-    let mut interval = tokio::time::interval(Duration::from_millis(SECOND as u64));
+    let mut interval = tokio::time::interval(Duration::from_millis(SECOND as u64 / 4));
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    for round in 0_u64.. {
         interval.tick().await;
         let Some(engine) = engine.upgrade() else {
             return;
         };
-        engine.tick().await;
+        if round.is_multiple_of(4) {
+            engine.tick().await;
+        } else if let Err(error) = engine.mark_lost().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "looking for silent nodes");
+        }
     }
 }

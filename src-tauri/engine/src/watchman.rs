@@ -18,8 +18,10 @@ const SAMPLES_KEPT: i64 = 2 * DAY;
 impl Engine {
     /// One round; called every second, and by tests that move the clock.
     pub async fn tick(&self) {
+        let mut last_round = self.last_round.lock().await;
         let now = self.clock.monotonic();
-        let due = |every: i64| now / every != (now - 1_000) / every || now < 1_000;
+        let last = last_round.replace(now);
+        let due = |every: i64| last.is_none_or(|last| now / every != last / every);
         self.end_watches();
         self.mend_credentials();
         self.mend_client_trust();
