@@ -34,6 +34,16 @@ pub fn program(name: &str) -> Result<PathBuf> {
     path.with_context(|| format!("{name} is not built; run the tests through `cargo xtask test`"))
 }
 
+/// The agent of this machine about to join, without a service; `--serial` and `--state` may follow.
+///
+/// # Errors
+/// When there is no agent.
+pub fn joining_agent(url: &str, token: &str, ca_hash: &str) -> Result<Command> {
+    let mut agent = Command::new(program("edgedeck-agent")?);
+    agent.args(["join", url, "--token", token, "--ca-hash", ca_hash, "--no-service"]);
+    Ok(agent)
+}
+
 /// A process that ends with the test, whatever it has started.
 pub struct Process(Child);
 

@@ -20,7 +20,7 @@ use edgedeck_tests::{
     docker::IMAGE,
     host::{Host, join_command},
     lab::{LONG, alarm, container, deploy, logs_say, node, node_in, part, placement},
-    programs::{Edgedeckd, Process, program},
+    programs::{Edgedeckd, Process, joining_agent, program},
     wait::until,
 };
 use std::{
@@ -371,28 +371,18 @@ async fn measured_alarms_come_are_acknowledged_and_go() -> Result<()> {
         .call::<api::CreateJoinToken>((), (), NewJoinTokenBody { kind })
         .await?;
     let state = folder.path().join("state").display().to_string();
-    let agent = |words: &[&str]| -> Result<Command> {
-        let mut agent = Command::new(program("edgedeck-agent")?);
-        agent
-            .args(words)
-            .args(["--state", &state])
-            .env("EDGEDECK_NPU_SMI", tool.folder.path().join("npu-smi"));
-        Ok(agent)
-    };
-    let url = engine.agents_url();
-    let joining = [
-        "join",
-        &url,
-        "--token",
-        &token.secret,
-        "--ca-hash",
-        &token.ca_hash,
-        "--no-service",
-    ];
-    let joined = agent(&joining)?.output()?;
+    let joined = joining_agent(&engine.agents_url(), &token.secret, &token.ca_hash)?
+        .args(["--state", &state])
+        .output()?;
     ensure!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
     let log = File::create(folder.path().join("agent.log"))?;
-    let _agent = Process::start(agent(&["run"])?.stdout(log.try_clone()?).stderr(log))?;
+    let _agent = Process::start(
+        Command::new(program("edgedeck-agent")?)
+            .args(["run", "--state", &state])
+            .env("EDGEDECK_NPU_SMI", tool.folder.path().join("npu-smi"))
+            .stdout(log.try_clone()?)
+            .stderr(log),
+    )?;
     let node = node_in(&console, NodeState::Online).await?;
     console
         .call::<api::ManageNode>(ById { id: node.id }, (), ManageBody::default())
@@ -479,20 +469,9 @@ async fn strangers_are_refused() -> Result<()> {
         )
         .await?;
     let join = |serial: &str, secret: &str, hash: &str| -> Result<Output> {
-        let mut agent = Command::new(program("edgedeck-agent")?);
-        agent.args([
-            "join",
-            &engine.agents_url(),
-            "--token",
-            secret,
-            "--ca-hash",
-            hash,
-            "--no-service",
-            "--serial",
-            serial,
-        ]);
+        let mut agent = joining_agent(&engine.agents_url(), secret, hash)?;
         Ok(agent
-            .arg("--state")
+            .args(["--serial", serial, "--state"])
             .arg(folder.path().join(serial))
             .env("LANG", "C")
             .output()?)

@@ -17,7 +17,7 @@ use edgedeck_tests::{
     docker::IMAGE,
     host::{Host, join},
     lab::{LONG, container, deploy, node_in, placement, simulated_fleet},
-    programs::{Edgedeckd, Process, program},
+    programs::{Edgedeckd, Process, joining_agent, program},
     wait::until,
     web::Web,
 };
@@ -33,19 +33,8 @@ const VERSION: &str = "/edgemanager/v1/version";
 
 /// Joins an agent on this machine whose state lies in a folder; it does not run yet.
 fn join_here(url: &str, token: &str, ca_hash: &str, serial: &str, state: &Path) -> Result<()> {
-    let joined = Command::new(program("edgedeck-agent")?)
-        .args([
-            "join",
-            url,
-            "--token",
-            token,
-            "--ca-hash",
-            ca_hash,
-            "--no-service",
-            "--serial",
-            serial,
-            "--state",
-        ])
+    let joined = joining_agent(url, token, ca_hash)?
+        .args(["--serial", serial, "--state"])
         .arg(state)
         .output()?;
     ensure!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));

@@ -6,12 +6,12 @@ use edgedeck_tests::{
     curl::Curl,
     docker::PrivateDocker,
     notifications::Desktop,
-    programs::{Edgedeckd, program},
+    programs::{Edgedeckd, joining_agent},
     wait::until,
     web::{SHOWN, Web},
 };
 use serde_json::{Value, json};
-use std::{path::PathBuf, process::Command, time::Instant};
+use std::{path::PathBuf, time::Instant};
 use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,9 +24,8 @@ async fn a_node_that_curl_manages_moves_on_the_open_page() -> Result<()> {
         .await?;
     let state = TempDir::new()?;
     let url = engine.agents_url();
-    let joined = Command::new(program("edgedeck-agent")?)
-        .args(["join", &url, "--token", &token.secret, "--ca-hash", &token.ca_hash])
-        .args(["--no-service", "--serial", "BOX-1", "--state"])
+    let joined = joining_agent(&url, &token.secret, &token.ca_hash)?
+        .args(["--serial", "BOX-1", "--state"])
         .arg(state.path().join("state"))
         .output()?;
     ensure!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
