@@ -158,7 +158,8 @@ impl Web {
             .envs(envs.iter().map(|(name, value)| (name, value)));
         let driver = Process::start(&mut command).context("WebKitWebDriver; `cargo xtask test` installs it")?;
         let binary = program("edgedeck")?;
-        let args = ["--agents", agents, "--mef", "127.0.0.1:0", "--registry", "127.0.0.1:0"];
+        let free = "127.0.0.1:0";
+        let args = ["--agents", agents, "--mef", free, "--tingyu", free, "--registry", free];
         let capabilities = json!({ "webkitgtk:browserOptions": { "binary": binary, "args": args } });
         let client = session(port, capabilities).await?;
         Ok(Self {

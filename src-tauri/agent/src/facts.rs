@@ -268,6 +268,7 @@ fn nics(sources: &Sources) -> Vec<Nic> {
         .filter(is_shown)
         .take(NICS_MAX)
         .map(|name| Nic {
+            physical: sources.path(&format!("sys/class/net/{name}/device")).exists(),
             mac: sources
                 .value(&format!("sys/class/net/{name}/address"))
                 .filter(|mac| mac != "00:00:00:00:00:00"),
@@ -424,8 +425,8 @@ half a line
         let (_dir, sources) = machine(&[("proc/net/route", "Iface Destination\neth0 0000FEA9\neth1 00000000\n")]);
         let nic = |name: &str, address: &str| Nic {
             name: name.to_owned(),
-            mac: None,
             addresses: vec![address.to_owned()],
+            ..Nic::default()
         };
         let nics = [
             nic("eth0", "169.254.1.1"),

@@ -160,12 +160,17 @@ impl Engine {
     /// # Errors
     /// [`edgedeck_model::Code::NotFound`].
     pub fn node(&self, id: NodeId) -> Result<Node> {
-        let mut node = self.store.read(|connection| get(connection, id))?;
-        if let Some(facts) = self.hub.facts(id) {
+        let node = self.store.read(|connection| get(connection, id))?;
+        Ok(self.as_present(node))
+    }
+
+    /// A stored node with what its link has told since.
+    pub fn as_present(&self, mut node: Node) -> Node {
+        if let Some(facts) = self.hub.facts(node.id) {
             node.facts = facts;
         }
-        node.last_seen = self.hub.last_seen(id, &self.clock).or(node.last_seen);
-        Ok(node)
+        node.last_seen = self.hub.last_seen(node.id, &self.clock).or(node.last_seen);
+        node
     }
 
     /// # Errors
@@ -258,7 +263,7 @@ impl Engine {
         Ok(outcome.await?)
     }
 
-    /// Changes name, description and labels.
+    /// Changes name, description, labels and line.
     ///
     /// # Errors
     /// [`edgedeck_model::Code::Changed`] when somebody else changed it since `rev` was read, and the usual ones.
@@ -276,11 +281,18 @@ impl Engine {
         if body.labels.len() > 64 {
             return Err(Problem::invalid("labels", "list-too-long").with("max", 64));
         }
+        if let Some(line) = &body.line {
+            line.check()?;
+        }
         let (actor, rules) = (actor.clone(), self.rules(Caps::NONE));
         let node = self.store.write(move |tx| {
             let mut node = get(tx, id)?;
+            let line = body.line.unwrap_or_else(|| node.line.clone());
             // Only what a user can set counts: a state that moves on by itself must not refuse a form.
-            let same = node.name == body.name && node.description == body.description && node.labels == body.labels;
+            let same = node.name == body.name
+                && node.description == body.description
+                && node.labels == body.labels
+                && node.line == line;
             if node.rev != body.rev && !same && body.rev < last_user_change(tx, id)? {
                 return Err(Problem::new(edgedeck_model::Code::Changed).into());
             }
@@ -288,6 +300,7 @@ impl Engine {
             node.name = body.name;
             node.description = body.description;
             node.labels = body.labels;
+            node.line = line;
             tx.put(&mut node)?;
             tx.place_by_labels(&node, &rules)?;
             let rev = node.rev;
@@ -320,6 +333,7 @@ impl Engine {
             name,
             description: description.unwrap_or(known.description),
             labels: known.labels,
+            line: None,
             rev: known.rev,
         };
         self.update_node(actor, id, body).await

@@ -6,7 +6,7 @@ use edgedeck_model::{
     event::EventKind,
     join::{JoinToken, JoinTokenKind, LAB_TOKEN_DAYS, SINGLE_TOKEN_HOURS},
     name,
-    node::{Facts, Node, NodeState},
+    node::{Facts, Line, Node, NodeState},
     time::{DAY, HOUR},
     user::Role,
 };
@@ -178,6 +178,7 @@ impl Engine {
                             state_since: now,
                             labels: BTreeMap::new(),
                             groups: Vec::new(),
+                            line: Line::default(),
                             facts: Facts {
                                 host_name: name::tame(&request.host_name, 253),
                                 arch: name::tame(&request.arch, 16),

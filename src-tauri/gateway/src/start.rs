@@ -3,7 +3,10 @@
 use crate::{
     agent_files,
     console::{self, Console, LocalOperator},
-    dialects::mef::{self, MefOptions},
+    dialects::{
+        mef::{self, MefOptions},
+        tingyu,
+    },
     fleet, listen, local,
     local_agent::LocalAgent,
     registry,
@@ -33,6 +36,8 @@ pub struct Options {
     pub agents: Option<SocketAddr>,
     /// Where the MEF dialect listens.
     pub mef: Option<SocketAddr>,
+    /// Where the Tingyu dialect listens.
+    pub tingyu: Option<SocketAddr>,
     /// Where the image registry listens.
     pub registry: Option<SocketAddr>,
     pub mef_options: MefOptions,
@@ -48,13 +53,14 @@ impl Options {
             console: None,
             agents: None,
             mef: None,
+            tingyu: None,
             registry: None,
             mef_options: MefOptions::default(),
             clock: Clock::system(),
         }
     }
 
-    /// The listeners of a headless engine, on all addresses.
+    /// The listeners of a headless engine, on all addresses; but Tingyu's, which asks for nothing, for this machine only.
     #[must_use]
     pub fn listening(self) -> Self {
         let at = |port| Some(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
@@ -62,6 +68,7 @@ impl Options {
             console: at(8443),
             agents: at(8444),
             mef: at(30035),
+            tingyu: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8446)),
             registry: at(5443),
             ..self
         }
@@ -103,7 +110,7 @@ pub enum StartError {
 /// A lab that runs.
 pub struct Running {
     pub engine: Arc<Engine>,
-    /// Where each listener really listens, by name: `console`, `agents`, `mef`, `registry`.
+    /// Where each listener really listens, by name: `console`, `agents`, `mef`, `tingyu`, `registry`.
     pub listeners: BTreeMap<String, SocketAddr>,
     console: Arc<Console>,
     stop: CancellationToken,
@@ -123,6 +130,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         ("console", options.console),
         ("agents", options.agents),
         ("mef", options.mef),
+        ("tingyu", options.tingyu),
         ("registry", options.registry),
     ];
     let mut sockets = BTreeMap::new();
@@ -164,6 +172,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             "console" => (Admission::Anybody, console::router(console.clone())),
             "agents" => (Admission::Nodes, fleet::router(engine.clone(), agent_files.clone())),
             "registry" => (Admission::Anybody, registry::router(engine.clone())),
+            "tingyu" => (Admission::Anybody, tingyu::router(engine.clone())),
             _ => (
                 Admission::Clients,
                 mef::router(engine.clone(), options.mef_options.clone()),

@@ -236,6 +236,7 @@ impl Profile {
             nics: vec![Nic {
                 name: "eth0".to_owned(),
                 mac: Some(format!("02:{}", mac.join(":"))),
+                physical: true,
                 addresses: vec![ip.clone()],
             }],
             ip: Some(ip),

@@ -17,7 +17,7 @@ use crate::{
     image::{LabImages, Registry},
     job::{Job, JobItem},
     join::{JoinToken, JoinTokenKind, NewJoinToken},
-    node::{Node, NodeRow, NodeState},
+    node::{Line, Node, NodeRow, NodeState},
     software::{Software, Source},
     telemetry::{Series, SeriesQuery},
     user::{ApiToken, Me, Role, User},
@@ -422,6 +422,9 @@ pub struct UpdateNodeBody {
     pub name: String,
     pub description: String,
     pub labels: BTreeMap<String, String>,
+    /// The present one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<Line>,
     /// The `rev` that was read; a change in between is refused.
     pub rev: u64,
 }

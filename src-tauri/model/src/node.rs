@@ -1,6 +1,6 @@
 //! Nodes: the boxes of the lab.
 
-use crate::{GroupId, NodeId, Time, certificate::NodeTrust, npu::NpuChip};
+use crate::{GroupId, NodeId, Problem, Time, certificate::NodeTrust, name::check_name, npu::NpuChip};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -110,6 +110,9 @@ pub struct Disk {
 pub struct Nic {
     pub name: String,
     pub mac: Option<String>,
+    /// It has a device of its own, and is no bridge, bond or the like.
+    #[serde(default)]
+    pub physical: bool,
     pub addresses: Vec<String>,
 }
 
@@ -120,6 +123,48 @@ pub struct Runtime {
     pub name: String,
     pub version: String,
     pub api_version: String,
+}
+
+/// Whose line a node hangs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carrier {
+    #[default]
+    Mobile,
+    Unicom,
+    Telecom,
+}
+
+impl Carrier {
+    pub const ALL: [Self; 3] = [Self::Mobile, Self::Unicom, Self::Telecom];
+}
+
+/// The line that a node hangs on: as somebody has written it down, not measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Line {
+    pub carrier: Carrier,
+    /// A city or a province.
+    pub area: String,
+    /// Nominal rate in Mbit/s.
+    pub mbps: u32,
+}
+
+/// Fastest line, in Mbit/s.
+pub const LINE_MBPS_MAX: u32 = 10_000_000;
+
+impl Line {
+    /// # Errors
+    /// [`crate::Code::Invalid`] with the field.
+    pub fn check(&self) -> Result<(), Problem> {
+        if !self.area.is_empty() {
+            check_name("line.area", &self.area)?;
+        }
+        if self.mbps > LINE_MBPS_MAX {
+            return Err(Problem::invalid("line.mbps", "number-range"));
+        }
+        Ok(())
+    }
 }
 
 /// Everything that is known of a node.
@@ -136,6 +181,8 @@ pub struct Node {
     pub state_since: Time,
     pub labels: BTreeMap<String, String>,
     pub groups: Vec<GroupId>,
+    #[serde(default)]
+    pub line: Line,
     pub facts: Facts,
     pub joined_at: Time,
     pub last_seen: Option<Time>,

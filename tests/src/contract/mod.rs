@@ -19,6 +19,7 @@ pub mod report;
 pub mod schema;
 pub mod suite;
 pub mod suites;
+pub mod tingyu;
 
 pub use case::{Case, CaseFuture, Chapter, Lab};
 pub use client::{Answer, ContractClient};

@@ -3,6 +3,7 @@
 use super::document::Document;
 use super::mef;
 use super::suite::Suite;
+use super::tingyu;
 
 /// One suite per contract document, in the order of [`Document::names`]. A dialect's cases are entered below.
 pub fn all() -> Vec<Suite> {
@@ -14,6 +15,7 @@ fn suite(name: &'static str) -> Suite {
         "mef-center" => Suite::of(name, mef::CHAPTERS)
             .excused(mef::EXCUSED)
             .departed(mef::DEPARTED),
+        "tingyu" => Suite::of(name, tingyu::CHAPTERS),
         _ => Suite::empty(name),
     }
 }

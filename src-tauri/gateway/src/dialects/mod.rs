@@ -1,3 +1,5 @@
 //! Dialects: the APIs of other systems, as projections of the one domain.
 
 pub mod mef;
+mod times;
+pub mod tingyu;

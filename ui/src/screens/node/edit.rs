@@ -1,12 +1,14 @@
 //! Changing a node's name, description, labels and groups.
 //!
-//! `data-test`: `node-dialog`, `edit-name`, `edit-description`, `edit-labels`, `edit-group` (one per group), `save-node`.
+//! `data-test`: `node-dialog`, `edit-name`, `edit-description`, `edit-labels`, `edit-carrier`, `edit-area`,
+//! `edit-mbps`, `edit-group` (one per group), `save-node`.
 
 use crate::{
     api,
-    components::{Button, Dialog, ErrorBox, Field, Kind, field::error_of, toast},
+    components::{Button, Choice, Dialog, ErrorBox, Field, Kind, field::error_of, toast},
     i18n::lang,
     load::Load,
+    screens::node::facts::carrier_word,
     store::{lab, store},
     texts,
 };
@@ -14,7 +16,7 @@ use edgedeck_model::{
     GroupId, Problem,
     api::{AddToGroup, ById, NodesBody, RemoveFromGroup, UpdateNode, UpdateNodeBody},
     name::{check_description, check_label, check_name},
-    node::Node,
+    node::{Carrier, Line, Node},
 };
 use leptos::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +27,10 @@ texts! {
     DESCRIPTION: "描述", "Description";
     LABELS: "标签", "Labels";
     LABELS_HELP: "每行一个：键=值", "One a line: key=value";
+    CARRIER: "线路运营商", "Carrier of its line";
+    AREA: "线路地区", "Area of its line";
+    MBPS: "线路带宽（Mbit/s）", "Rate of its line (Mbit/s)";
+    LINE_HELP: "由您填写，不是测量值；Tingyu 接口会给出。", "As you write it down, not measured; the API of Tingyu tells it.";
     GROUPS: "分组", "Groups";
     NO_GROUPS: "还没有分组。", "There is no group yet.";
     SAVE: "保存", "Save";
@@ -41,6 +47,14 @@ pub fn EditNode(open: RwSignal<bool>, node: Load<Node>) -> impl IntoView {
                 known.map(|known| view! { <EditForm node=known open=open done=Callback::new(move |()| node.again())/> })
             }
         </Dialog>
+    }
+}
+
+fn key(carrier: Carrier) -> &'static str {
+    match carrier {
+        Carrier::Mobile => "mobile",
+        Carrier::Unicom => "unicom",
+        Carrier::Telecom => "telecom",
     }
 }
 
@@ -82,10 +96,38 @@ fn EditForm(node: Node, open: RwSignal<bool>, done: Callback<()>) -> impl IntoVi
         description,
         labels,
         groups,
+        line,
         ..
     } = node;
     let before: BTreeSet<GroupId> = groups.into_iter().collect();
-    let was = (name.clone(), description.clone(), labels.clone());
+    let was = (name.clone(), description.clone(), labels.clone(), line.clone());
+    let (area, mbps) = (RwSignal::new(line.area), RwSignal::new(line.mbps.to_string()));
+    let carrier = RwSignal::new(key(line.carrier).to_owned());
+    let carriers = Signal::derive(|| {
+        Carrier::ALL
+            .map(|one| (key(one).to_owned(), carrier_word(one).get().to_owned()))
+            .to_vec()
+    });
+    let line = move || Line {
+        carrier: carrier.with(|chosen| {
+            Carrier::ALL
+                .into_iter()
+                .find(|one| key(*one) == chosen)
+                .unwrap_or_default()
+        }),
+        area: area.get().trim().to_owned(),
+        // What is no number is too large a one.
+        mbps: mbps.with(|text| text.trim().parse().unwrap_or(u32::MAX)),
+    };
+    let line_error = move |field: &'static str| {
+        Signal::derive(move || {
+            line()
+                .check()
+                .err()
+                .and_then(|problem| error_of(&problem, field, lang()))
+        })
+    };
+    let (area_error, mbps_error) = (line_error("line.area"), line_error("line.mbps"));
     let (name, description) = (RwSignal::new(name), RwSignal::new(description));
     let labels = RwSignal::new(lines_of(&labels));
     let chosen = RwSignal::new(before.clone());
@@ -107,7 +149,8 @@ fn EditForm(node: Node, open: RwSignal<bool>, done: Callback<()>) -> impl IntoVi
         Err(LabelError::Form(problem)) => error_of(&problem, "labels", lang()),
     });
     let unfit = Signal::derive(move || {
-        name_error.get().is_some() || description_error.get().is_some() || label_error.get().is_some()
+        let errors = [name_error, description_error, label_error, area_error, mbps_error];
+        errors.iter().any(|error| error.get().is_some())
     });
     let submit = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
@@ -122,9 +165,11 @@ fn EditForm(node: Node, open: RwSignal<bool>, done: Callback<()>) -> impl IntoVi
             name: name.get_untracked(),
             description: description.get_untracked(),
             labels,
+            line: Some(untrack(line)),
             rev,
         };
-        let is_changed = (&body.name, &body.description, &body.labels) != (&was.0, &was.1, &was.2);
+        let is_changed = (&body.name, &body.description, &body.labels) != (&was.0, &was.1, &was.2)
+            || body.line.as_ref() != Some(&was.3);
         let (before, after) = (before.clone(), chosen.get_untracked());
         leptos::task::spawn_local(async move {
             let saved = async {
@@ -191,6 +236,11 @@ fn EditForm(node: Node, open: RwSignal<bool>, done: Callback<()>) -> impl IntoVi
             <Field label=NAME value=name error=name_error focus=true test="edit-name"/>
             <Field label=DESCRIPTION value=description error=description_error lines=2 test="edit-description"/>
             <Field label=LABELS value=labels error=label_error help=LABELS_HELP lines=4 test="edit-labels"/>
+            <div class="field-grid">
+                <Choice label=CARRIER value=carrier options=carriers test="edit-carrier"/>
+                <Field label=AREA value=area error=area_error test="edit-area"/>
+                <Field label=MBPS value=mbps error=mbps_error help=LINE_HELP test="edit-mbps"/>
+            </div>
             <fieldset class="check-lines"><legend>{GROUPS.t()}</legend>{group_boxes}</fieldset>
             {move || problem.get().map(|problem| view! { <ErrorBox problem=Signal::stored(problem)/> })}
             <footer class="dialog-foot">

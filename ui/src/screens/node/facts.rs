@@ -13,7 +13,7 @@ use crate::{
 };
 use edgedeck_model::{
     NodeId,
-    node::Node,
+    node::{Carrier, Line, Node},
     npu::{NpuChip, NpuHealth},
     telemetry::{Live, Unit},
 };
@@ -37,6 +37,11 @@ texts! {
     ID: "ID", "Id";
     GROUPS: "分组", "Groups";
     LABELS: "标签", "Labels";
+    LINE: "线路", "Line";
+    LINE_RATE: "{n} Mbit/s", "{n} Mbit/s";
+    MOBILE: "移动", "China Mobile";
+    UNICOM: "联通", "China Unicom";
+    TELECOM: "电信", "China Telecom";
     JOINED: "加入时间", "Joined";
     SEEN: "最近心跳", "Last heard of";
     CERTIFICATE: "证书到期", "Certificate ends";
@@ -81,6 +86,29 @@ texts! {
     HEALTH_UNKNOWN: "未知", "Unknown";
 }
 
+pub fn carrier_word(carrier: Carrier) -> Text {
+    match carrier {
+        Carrier::Mobile => MOBILE,
+        Carrier::Unicom => UNICOM,
+        Carrier::Telecom => TELECOM,
+    }
+}
+
+/// A line in words; nothing where nobody has written one down.
+fn line_words(line: &Line) -> String {
+    if *line == Line::default() {
+        return NOTHING.to_owned();
+    }
+    let rate = (line.mbps > 0).then(|| LINE_RATE.with(&[("n", &format::count(line.mbps as usize))]));
+    let words = [
+        Some(carrier_word(line.carrier).get().to_owned()),
+        Some(line.area.clone()),
+        rate,
+    ];
+    let words: Vec<_> = words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    words.join(" · ")
+}
+
 fn fact(title: Text, value: Option<String>) -> impl IntoView {
     let value = value
         .filter(|value| !value.is_empty())
@@ -101,6 +129,7 @@ pub fn Facts(node: Node) -> impl IntoView {
         description,
         labels,
         groups,
+        line,
         facts,
         joined_at,
         last_seen,
@@ -169,6 +198,7 @@ pub fn Facts(node: Node) -> impl IntoView {
                     <dt>{ID.t()}</dt><dd class="mono">{id.to_string()}</dd>
                     <dt>{GROUPS.t()}</dt><dd>{group_links}</dd>
                     <dt>{LABELS.t()}</dt><dd>{label_chips}</dd>
+                    {telling(LINE, move || line_words(&line))}
                     {telling(JOINED, move || format::minute(joined_at))}
                     {telling(SEEN, move || format::ago_or_never(last_seen))}
                     {telling(CERTIFICATE, move || {

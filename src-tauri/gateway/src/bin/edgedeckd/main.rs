@@ -95,6 +95,9 @@ struct Serve {
     /// Where MEF Center's API is served · MEF 接口地址
     #[arg(long, default_value = "0.0.0.0:30035")]
     mef: SocketAddr,
+    /// Where Tingyu's API is served; requests from other machines need an API token · Tingyu 接口地址；其他机器的请求需要接口令牌
+    #[arg(long, default_value = "127.0.0.1:8446")]
+    tingyu: SocketAddr,
     /// Where the image registry is served · 镜像仓库地址
     #[arg(long, default_value = "0.0.0.0:5443")]
     registry: SocketAddr,
@@ -153,6 +156,7 @@ async fn serve(options: Serve) -> Result<()> {
         console: Some(options.console),
         agents: Some(options.agents),
         mef: Some(options.mef),
+        tingyu: Some(options.tingyu),
         registry: Some(options.registry),
         ..Options::new(options.data.data)
     })

@@ -7,6 +7,7 @@ use super::{
     request::{Query, read},
     rules::{self, require},
 };
+use crate::dialects::times;
 use axum::extract::State;
 use edgedeck_engine::{AliasKind, Engine, Error, RecordsOf, System};
 use edgedeck_model::{
@@ -117,7 +118,7 @@ impl Record {
         Row {
             id: self.id,
             alarm_type,
-            create_at: common::utc(self.at),
+            create_at: times::utc(self.at),
             ip: self.ip(),
             serial_number: self.serial(),
             resource: self.resource(),
@@ -128,7 +129,7 @@ impl Record {
     fn detail(self, alarm_type: &'static str) -> Detail {
         Detail {
             alarm_type,
-            create_at: common::utc(self.at),
+            create_at: times::utc(self.at),
             id: self.id,
             ip: self.ip(),
             serial_number: self.serial(),

@@ -2,11 +2,12 @@
 
 use super::{
     answer::{Batch, Code, Failure, Outcome, Reply, is_capped},
-    common::{self, LocalTimes},
+    common,
     container::{self, Container, Given},
     request::{self, Body, Caller, Query, page_of, read},
     rules::{self, given, require},
 };
+use crate::dialects::times::LocalTimes;
 use axum::extract::State;
 use edgedeck_engine::{Actor, AliasKind, AppInUse, Engine};
 use edgedeck_model::{

@@ -2,11 +2,11 @@
 
 use super::{
     answer::{Code, Failure, INVALID, Outcome, QUERY, Reply},
-    common::LocalTimes,
     images::TELL_TIME,
     request::{Body, Caller, Query, read},
     rules::{given, require},
 };
+use crate::dialects::times::LocalTimes;
 use axum::{
     extract::State,
     http::{StatusCode, header},

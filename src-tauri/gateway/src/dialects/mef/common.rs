@@ -3,12 +3,11 @@
 use super::answer::{Code, Failure};
 use edgedeck_engine::{AliasKind, Caps, Engine, System};
 use edgedeck_model::{
-    AppId, GroupId, NodeId, Problem, Time,
+    AppId, GroupId, NodeId, Problem,
     deployment::{Deployment, Target},
     group::Group,
     node::{Node, NodeState},
 };
-use jiff::{Timestamp, tz::TimeZone};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -107,37 +106,6 @@ pub fn groups_aimed_at<'a>(
     groups(engine, aimed, own)
 }
 
-/// `YYYY-MM-DD hh:mm:ss` in the lab's time zone.
-pub struct LocalTimes(TimeZone);
-
-impl LocalTimes {
-    pub fn of(engine: &Engine) -> Self {
-        // Settings only take zones that exist.
-        Self(TimeZone::get(&engine.settings().time_zone).unwrap_or(TimeZone::UTC))
-    }
-
-    pub fn text(&self, time: Time) -> String {
-        stamp(time)
-            .to_zoned(self.0.clone())
-            .strftime("%Y-%m-%d %H:%M:%S")
-            .to_string()
-    }
-}
-
-/// RFC 3339 in UTC, to the second.
-pub fn utc(time: Time) -> String {
-    stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// RFC 3339 in UTC, to the nanosecond.
-pub fn precise(time: Time) -> String {
-    stamp(time).strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()
-}
-
-fn stamp(time: Time) -> Timestamp {
-    Timestamp::from_millisecond(time.0).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
 /// A node's state in MEF's words. There is one link, so `abnormal`, of a second one, never applies.
 pub fn node_status(state: NodeState) -> &'static str {
     match state {
@@ -145,18 +113,5 @@ pub fn node_status(state: NodeState) -> &'static str {
         NodeState::Degraded => "notReady",
         NodeState::Registered | NodeState::Installed | NodeState::Deleting => "offline",
         NodeState::Offline | NodeState::Disabled | NodeState::Frozen => "unknown",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_two_forms() {
-        let time = Time(1_672_111_773_999);
-        assert_eq!(utc(time), "2022-12-27T03:29:33Z");
-        let shanghai = LocalTimes(TimeZone::get("Asia/Shanghai").unwrap());
-        assert_eq!(shanghai.text(time), "2022-12-27 11:29:33");
     }
 }

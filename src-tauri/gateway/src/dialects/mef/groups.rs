@@ -2,11 +2,12 @@
 
 use super::{
     answer::{Batch, Code, INVALID, Outcome, Reply, is_capped},
-    common::{self, LocalTimes},
+    common,
     nodes::{NodeInfo, wire_nodes},
     request::{Body, Caller, Query, read},
     rules::{self, given, require},
 };
+use crate::dialects::times::LocalTimes;
 use axum::extract::State;
 use edgedeck_engine::{AliasKind, Engine};
 use edgedeck_model::{

@@ -3,10 +3,10 @@
 use super::{
     answer::{Code, Failure, Outcome, Reply},
     apps::GroupRef,
-    common::{self, LocalTimes},
-    container,
+    common, container,
     request::{Query, page_of, read},
 };
+use crate::dialects::times::LocalTimes;
 use axum::extract::State;
 use edgedeck_engine::{AliasKind, Engine, Instances, Of};
 use edgedeck_model::{

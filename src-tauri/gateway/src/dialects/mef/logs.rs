@@ -7,6 +7,7 @@ use super::{
     rules,
 };
 use crate::archive;
+use crate::dialects::times;
 use axum::{
     Json,
     extract::State,
@@ -100,7 +101,7 @@ pub async fn get(State(engine): Lab, query: Query) -> Outcome {
         .find(|job| job.kind == JobKind::Logs && task_id(job) == id);
     let job = job.ok_or_else(|| BUSINESS.because(edgedeck_model::Problem::not_found("job")))?;
     let now = engine.now();
-    let time = |time: Time| common::precise(time);
+    let time = |time: Time| times::precise(time);
     let task = Task {
         created_at: time(job.created_at),
         data: job.has_file(now).then(|| json!({ "fileName": FILE })),

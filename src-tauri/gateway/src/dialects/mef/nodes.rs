@@ -2,11 +2,12 @@
 
 use super::{
     answer::{Batch, Code, Failure, Outcome, Reply, is_capped},
-    common::{self, LocalTimes},
+    common,
     request::{Body, Caller, Query, read},
     rules::{self, BATCH_MAX, given, require},
     software,
 };
+use crate::dialects::times::LocalTimes;
 use axum::extract::State;
 use edgedeck_engine::{Actor, AliasKind, Engine, Find};
 use edgedeck_model::{Code as Why, GroupId, Problem, api::ManageBody, group::Group, node::Node};

@@ -1,0 +1,9 @@
+//! The cases of Tingyu.
+
+mod lab;
+mod nodes;
+
+use super::Chapter;
+pub use lab::TingyuLab;
+
+pub const CHAPTERS: &[Chapter<TingyuLab>] = &[nodes::CHAPTER];
