@@ -16,7 +16,7 @@ use edgedeck_model::{
     deployment::Reason,
     node::Facts,
     npu::{NpuChip, NpuHealth},
-    time::{DAY, HOUR},
+    time::{DAY, HOUR, SECOND},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -246,6 +246,8 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 let mut own = MefLab::start_with(lab.recording(), MefOptions { limited: false }).await?;
                 lab.read("getEdgeManagerVersion", &[]).await?;
                 let lab = &mut own;
+                // Certificates are looked at every hour, and the next is near.
+                lab.clock.advance(HOUR - 5 * SECOND);
                 let node = lab.node(&[]).await?;
                 let connected = lab.connect(&node, 4, 8192).await?;
                 let told = async |id: &str| {
@@ -267,6 +269,8 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                 // Connected, and with a certificate that it should have renewed a while ago.
                 let ends = lab.clock.now().plus(10 * DAY).0;
                 lab.sql(format!("UPDATE node SET doc = json_set(doc, '$.certificate_ends', {ends})")).await?;
+                lab.clock.advance(10 * SECOND);
+                lab.engine().tick().await;
                 told("0x01000006").await?;
                 // The connected box is one whose agent knows nothing of a change of the CA.
                 lab.engine().change_ca(&Actor::engine(), CaStep::Begin, false).await?;
