@@ -212,13 +212,17 @@ pub fn certificate_hash(pem: &str) -> Result<String, IdentityError> {
     first.ok_or(IdentityError::Empty("certificate"))
 }
 
+fn hash_of(der: &[u8]) -> String {
+    hex::encode(Sha256::digest(der))
+}
+
 /// SHA-256 of every certificate (DER) of a PEM, in lower-case hex.
 ///
 /// # Errors
 /// [`IdentityError`] when it cannot be read.
 pub fn certificate_hashes(pem: &str) -> Result<Vec<String>, IdentityError> {
     let all = certificates(pem, "certificate")?;
-    Ok(all.iter().map(|der| hex::encode(Sha256::digest(der))).collect())
+    Ok(all.iter().map(|der| hash_of(der)).collect())
 }
 
 /// Which CAs of a PEM are trusted, and which of them a certificate names as its issuer.
@@ -233,7 +237,7 @@ pub fn trust_of(ca_pem: &str, certificate_pem: &str) -> Result<NodeTrust, Identi
     let mut trust = NodeTrust::default();
     for der in certificates(ca_pem, "CA certificate")? {
         let (_, root) = x509_parser::parse_x509_certificate(&der).map_err(wrong)?;
-        let hash = hex::encode(Sha256::digest(&der));
+        let hash = hash_of(&der);
         if root.subject().as_raw() == own.issuer().as_raw() {
             trust.issuer.clone_from(&hash);
         }

@@ -137,6 +137,15 @@ pub enum Carrier {
 
 impl Carrier {
     pub const ALL: [Self; 3] = [Self::Mobile, Self::Unicom, Self::Telecom];
+
+    /// Stable key, as in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Unicom => "unicom",
+            Self::Telecom => "telecom",
+        }
+    }
 }
 
 /// The line that a node hangs on: as somebody has written it down, not measured.

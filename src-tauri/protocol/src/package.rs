@@ -10,6 +10,7 @@ use std::{
 /// Most bytes and entries that a package may unpack to.
 pub const UNPACKED_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 pub const ENTRIES_MAX: usize = 100_000;
+
 /// A package that must not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {

@@ -50,14 +50,6 @@ pub fn EditNode(open: RwSignal<bool>, node: Load<Node>) -> impl IntoView {
     }
 }
 
-fn key(carrier: Carrier) -> &'static str {
-    match carrier {
-        Carrier::Mobile => "mobile",
-        Carrier::Unicom => "unicom",
-        Carrier::Telecom => "telecom",
-    }
-}
-
 /// Labels as lines of text.
 fn lines_of(labels: &BTreeMap<String, String>) -> String {
     labels
@@ -102,17 +94,17 @@ fn EditForm(node: Node, open: RwSignal<bool>, done: Callback<()>) -> impl IntoVi
     let before: BTreeSet<GroupId> = groups.into_iter().collect();
     let was = (name.clone(), description.clone(), labels.clone(), line.clone());
     let (area, mbps) = (RwSignal::new(line.area), RwSignal::new(line.mbps.to_string()));
-    let carrier = RwSignal::new(key(line.carrier).to_owned());
+    let carrier = RwSignal::new(line.carrier.key().to_owned());
     let carriers = Signal::derive(|| {
         Carrier::ALL
-            .map(|one| (key(one).to_owned(), carrier_word(one).get().to_owned()))
+            .map(|one| (one.key().to_owned(), carrier_word(one).get().to_owned()))
             .to_vec()
     });
     let line = move || Line {
         carrier: carrier.with(|chosen| {
             Carrier::ALL
                 .into_iter()
-                .find(|one| key(*one) == chosen)
+                .find(|one| one.key() == chosen)
                 .unwrap_or_default()
         }),
         area: area.get().trim().to_owned(),
