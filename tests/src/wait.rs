@@ -27,3 +27,28 @@ where
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// Rounds of waiting for something, where [`until`]'s closure cannot be sent between threads.
+pub struct Rounds {
+    what: &'static str,
+    end: Instant,
+}
+
+impl Rounds {
+    pub fn of(what: &'static str) -> Self {
+        Self {
+            what,
+            end: Instant::now() + USUAL,
+        }
+    }
+
+    /// Waits for the next round.
+    ///
+    /// # Errors
+    /// After the usual deadline; it says what was missing.
+    pub async fn next(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(Instant::now() < self.end, "there was still no {}", self.what);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(())
+    }
+}

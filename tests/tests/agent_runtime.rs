@@ -155,6 +155,7 @@ fn workload(placement: PlacementId, wanted: Wanted, part: Part) -> Workload {
         name: "test".to_owned(),
         version: VersionId(Uuid::from_u128(1)),
         wanted,
+        restarts: 0,
         spec: Spec { parts: vec![part] },
     }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use std::{
     fs::File,
     io::{self, Read, Seek, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
     time::Duration,
@@ -97,18 +97,34 @@ impl Collector {
         );
         let (folder, sources) = (self.folder.clone(), self.sources.clone());
         let packing = tokio::task::spawn_blocking(move || pack(&folder, &sources, &known, texts, most));
-        let (file, sha256, bytes) = packing
-            .await
-            .map_err(Problem::internal)?
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::FileTooLarge => Problem::new(Code::TooLarge).with("max", most),
-                _ => Problem::internal(format!("packing the logs: {error}")),
-            })?;
-        self.send(job, file, &sha256, bytes).await?;
-        Ok(Answer::Collected { sha256 })
+        let packed = packing.await.map_err(Problem::internal)?;
+        let packed = packed.map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => Problem::new(Code::TooLarge).with("max", most),
+            _ => Problem::internal(format!("packing the logs: {error}")),
+        })?;
+        self.send(job, packed).await
     }
 
-    async fn send(&self, job: JobId, file: File, sha256: &str, bytes: u64) -> Result<(), Problem> {
+    /// Where files lie until they are sent.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.clone()
+    }
+
+    /// Sends a file once it is there.
+    ///
+    /// # Errors
+    /// Those of `file`, or why it could not be sent.
+    pub async fn send_file(
+        self,
+        job: JobId,
+        file: impl Future<Output = Result<Copied, Problem>> + Send,
+    ) -> Result<Answer, Problem> {
+        let sending = timeout(TIME, async { self.send(job, file.await?).await });
+        sending.await.unwrap_or_else(|_| Err(Problem::new(Code::Unreachable)))
+    }
+
+    async fn send(&self, job: JobId, copied: Copied) -> Result<Answer, Problem> {
+        let Copied { file, sha256, bytes } = copied;
         let access = self.access.read().await.clone();
         let tls = access
             .trust
@@ -121,13 +137,13 @@ impl Collector {
             file.rewind().map_err(Problem::internal)?;
             let sent = client
                 .put(format!("https://{address}{JOB_PATH}/{job}"))
-                .header(SHA256_HEADER, sha256)
+                .header(SHA256_HEADER, &sha256)
                 .header("content-length", bytes)
                 .body(tokio::fs::File::from_std(file))
                 .send()
                 .await;
             match sent {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) if answer.status().is_success() => return Ok(Answer::Collected { sha256 }),
                 // The engine's own refusal; another address leads to the same engine.
                 Ok(answer) => {
                     let status = answer.status();
@@ -190,12 +206,43 @@ async fn journal(sources: &Sources) -> Option<Vec<u8>> {
     output.status.success().then_some(output.stdout)
 }
 
+/// A file to be sent.
+pub struct Copied {
+    pub file: File,
+    /// In hex.
+    pub sha256: String,
+    pub bytes: u64,
+}
+
 /// A file that counts and hashes what is written, and takes no more than it may.
-struct Bounded {
+pub struct Bounded {
     file: File,
     hash: Sha256,
     bytes: u64,
     most: u64,
+}
+
+impl Bounded {
+    /// One without a name, in this folder.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn in_folder(folder: &Path, most: u64) -> io::Result<Self> {
+        Ok(Self {
+            file: tempfile::tempfile_in(folder)?,
+            hash: Sha256::new(),
+            bytes: 0,
+            most,
+        })
+    }
+
+    pub fn end(self) -> Copied {
+        Copied {
+            file: self.file,
+            sha256: hex::encode(self.hash.finalize()),
+            bytes: self.bytes,
+        }
+    }
 }
 
 impl Write for Bounded {
@@ -215,18 +262,13 @@ impl Write for Bounded {
 }
 
 fn pack(
-    folder: &std::path::Path,
+    folder: &Path,
     sources: &Sources,
     known: &Known,
     texts: Vec<(String, Vec<u8>)>,
     most: u64,
-) -> io::Result<(File, String, u64)> {
-    let out = Bounded {
-        file: tempfile::tempfile_in(folder)?,
-        hash: Sha256::new(),
-        bytes: 0,
-        most,
-    };
+) -> io::Result<Copied> {
+    let out = Bounded::in_folder(folder, most)?;
     let mut archive = tar::Builder::new(GzEncoder::new(out, Compression::default()));
     let now = u64::try_from(crate::now().0 / 1_000).unwrap_or(0);
     let mut add = |name: &str, bytes: &[u8]| {
@@ -248,6 +290,5 @@ fn pack(
     for (name, bytes) in texts {
         add(&name, &bytes)?;
     }
-    let out = archive.into_inner()?.finish()?;
-    Ok((out.file, hex::encode(out.hash.finalize()), out.bytes))
+    Ok(archive.into_inner()?.finish()?.end())
 }

@@ -683,6 +683,19 @@ impl Agent {
                 let lines = collect::lines(&self.base.workloads, known.observed.as_ref());
                 Box::pin(self.collector.clone().collect(job, bytes, known, lines))
             }
+            Task::FetchFile {
+                job,
+                placement,
+                part,
+                path,
+                bytes,
+            } => {
+                let file = self
+                    .base
+                    .workloads
+                    .copy_out(placement, part, path, self.collector.folder(), bytes);
+                Box::pin(self.collector.clone().send_file(job, file))
+            }
             Task::Download { job, from, rules } => Box::pin(self.software.download(job, from, rules)),
             Task::Switch { job, rules } => Box::pin(std::future::ready(self.software.switch(job, &rules))),
         };

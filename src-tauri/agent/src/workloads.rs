@@ -1,13 +1,14 @@
 //! Drives the reconciler: tells it what is wanted and seen, does what it says, writes down what it must remember.
 
 use crate::{
+    collect::Copied,
     home::{Home, HomeError},
     reconcile::{Action, Kind, Look, Machine, Memory, PartKey, Seen, Trouble},
     runtime::{LogRequest, Runtime, docker::Docker, process::Processes},
 };
 use edgedeck_model::{Code, PlacementId, Problem, Time, api::LogPage};
 use edgedeck_protocol::{Desired, Instance, Observed};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot, watch},
     task::{AbortHandle, JoinHandle},
@@ -161,6 +162,24 @@ impl Workloads {
                 other => other,
             }
         }
+    }
+}
+
+impl Workloads {
+    /// Copies a file out of a container into a file without a name in `folder`.
+    ///
+    /// # Errors
+    /// As for [`Docker::copy_out`].
+    pub fn copy_out(
+        &self,
+        placement: PlacementId,
+        part: String,
+        path: String,
+        folder: PathBuf,
+        most: u64,
+    ) -> impl Future<Output = Result<Copied, Problem>> + Send + use<> {
+        let (docker, key) = (self.docker.clone(), PartKey { placement, part });
+        async move { docker.copy_out(&key, &path, &folder, most).await }
     }
 }
 

@@ -79,6 +79,61 @@ pub fn next_version(tx: &mut Tx<'_>, mut app: App, spec: Spec) -> Result<Version
     Ok(version)
 }
 
+/// Makes an app for one deployment, called like it; where that name is taken, a number follows.
+pub fn create_inline(tx: &mut Tx<'_>, name: &str, spec: Spec) -> Result<Version> {
+    let mut free = name.to_owned();
+    let mut number = 1_u32;
+    while row::count::<App>(tx, "WHERE name = ?1", [&free])? > 0 {
+        number += 1;
+        let number = format!("-{number}");
+        let kept = name::NAME_MAX - number.len();
+        free = name.chars().take(kept).chain(number.chars()).collect();
+    }
+    let body = NewAppBody {
+        name: free,
+        description: String::new(),
+        label: "1".to_owned(),
+        spec,
+    };
+    let (_, version) = create(tx, body, true)?;
+    Ok(version)
+}
+
+/// Deletes an app that was made for a deployment, once nothing is deployed of it.
+pub fn delete_inline(tx: &mut Tx<'_>, id: AppId) -> Result<()> {
+    let Some(app) = row::get::<App>(tx, id.0)?.filter(|app| app.inline) else {
+        return Ok(());
+    };
+    let is_deployed = row::count::<Deployment>(tx, "WHERE app = ?1 AND wanted <> 'gone'", [id.to_string()])? > 0;
+    if is_deployed { Ok(()) } else { delete(tx, &app) }
+}
+
+fn create(tx: &mut Tx<'_>, body: NewAppBody, inline: bool) -> Result<(App, Version)> {
+    let (id, now) = (AppId(Uuid::now_v7()), tx.now());
+    let version = add_version(tx, id, body.label, body.spec)?;
+    let mut app = App {
+        id,
+        rev: 0,
+        name: body.name,
+        description: body.description,
+        created_at: now,
+        updated_at: now,
+        latest: version.id,
+        inline,
+    };
+    tx.put(&mut app)?;
+    tx.alias(AliasKind::App, id.0)?;
+    Ok((app, version))
+}
+
+fn delete(tx: &mut Tx<'_>, app: &App) -> Result<()> {
+    for version in versions(tx, app.id)? {
+        tx.delete::<Version>(version.id.0)?;
+    }
+    tx.delete::<App>(app.id.0)?;
+    tx.unalias(AliasKind::App, app.id.0)
+}
+
 /// An app with what runs of it.
 #[derive(Clone, Debug)]
 pub struct AppInUse {
@@ -171,23 +226,12 @@ impl Engine {
         body.spec.check()?;
         let actor = actor.clone();
         let detail = self.store.write(move |tx| {
-            caps::check("app", caps.apps, 1, || row::count::<App>(tx, "", []))?;
+            let own = "WHERE doc ->> '$.inline' IS NOT 1";
+            caps::check("app", caps.apps, 1, || row::count::<App>(tx, own, []))?;
             if row::count::<App>(tx, "WHERE name = ?1", [&body.name])? > 0 {
                 return Err(Problem::taken("app", &body.name).into());
             }
-            let (id, now) = (AppId(Uuid::now_v7()), tx.now());
-            let version = add_version(tx, id, body.label, body.spec)?;
-            let mut app = App {
-                id,
-                rev: 0,
-                name: body.name,
-                description: body.description,
-                created_at: now,
-                updated_at: now,
-                latest: version.id,
-            };
-            tx.put(&mut app)?;
-            tx.alias(AliasKind::App, id.0)?;
+            let (app, version) = create(tx, body, false)?;
             tx.audit(&actor, "app.create", &app.name)?;
             Ok(AppDetail {
                 app,
@@ -237,11 +281,7 @@ impl Engine {
                     .with("deployment", &deployment.name)
                     .into());
             }
-            for version in versions(tx, id)? {
-                tx.delete::<Version>(version.id.0)?;
-            }
-            tx.delete::<App>(id.0)?;
-            tx.unalias(AliasKind::App, id.0)?;
+            delete(tx, &app)?;
             tx.audit(&actor, "app.delete", &app.name)
         });
         Ok(done.await?)

@@ -18,6 +18,7 @@ use edgedeck_model::{
     },
     event::EventKind,
     fit::{self, Load, Misfit},
+    job::Step,
     name,
     node::{Node, NodeState},
     text,
@@ -75,6 +76,7 @@ pub fn desired(connection: &Connection, node: NodeId) -> Result<Option<Desired>>
             name: name.ok_or_else(|| Problem::not_found("deployment"))?,
             version: placement.version,
             wanted: placement.wanted,
+            restarts: placement.restarts,
             spec: apps::version(connection, placement.version)?.spec,
         });
     }
@@ -170,6 +172,8 @@ impl Tx<'_> {
             version: deployment.version,
             wanted: deployment.wanted,
             generation,
+            observed_generation: 0,
+            restarts: 0,
             state: InstanceState::Pending,
             parts: Vec::new(),
             created_at: self.now(),
@@ -218,6 +222,7 @@ impl Tx<'_> {
     pub fn erase_placements(&mut self, node: NodeId) -> Result<()> {
         for placement in placements_on(self, node)? {
             self.delete::<Placement>(placement.id.0)?;
+            self.settle_gone(placement.deployment, node)?;
             self.finish_deployment(placement.deployment)?;
         }
         Ok(())
@@ -234,6 +239,13 @@ impl Tx<'_> {
         }
         Ok(())
     }
+}
+
+/// Which deployments on a single node are asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Single<'a> {
+    Named(&'a str),
+    On(NodeId),
 }
 
 impl Engine {
@@ -352,9 +364,7 @@ impl Engine {
         body.target.check()?;
         let (actor, rules) = (actor.clone(), self.rules(caps));
         let deployment = self.store.write(move |tx| {
-            if row::count::<Deployment>(tx, "WHERE name = ?1 AND wanted <> 'gone'", [&body.name])? > 0 {
-                return Err(Problem::taken("deployment", &body.name).into());
-            }
+            is_free(tx, &body.name)?;
             let app = apps::get(tx, body.app)?;
             let version = apps::version(tx, body.version.unwrap_or(app.latest))?;
             if version.app != app.id {
@@ -373,20 +383,109 @@ impl Engine {
                 previous: None,
                 target: body.target,
                 wanted: Wanted::Running,
+                job: None,
                 created_at: now,
                 updated_at: now,
             };
-            tx.put(&mut deployment)?;
-            for node in aimed(tx, &deployment.target)? {
-                tx.place(&deployment, &fleet::get(tx, node)?, &rules)?;
-            }
-            tx.audit(&actor, "deployment.create", &deployment.name)?;
+            create(tx, &actor, &mut deployment, &rules)?;
             Ok(deployment)
         });
         Ok(deployment.await?)
     }
 
-    /// Moves a deployment to another version, or stops or starts it.
+    /// Deploys a specification of its own: the app that it makes goes with its last deployment.
+    ///
+    /// # Errors
+    /// As [`Self::create_deployment`].
+    pub async fn deploy_spec(
+        &self,
+        actor: &Actor,
+        name: String,
+        spec: Spec,
+        target: Target,
+    ) -> std::result::Result<Deployment, Problem> {
+        name::check_name("name", &name)?;
+        target.check()?;
+        spec.check()?;
+        let (actor, rules) = (actor.clone(), self.rules(Caps::NONE));
+        let deployment = self.store.write(move |tx| {
+            is_free(tx, &name)?;
+            let version = apps::create_inline(tx, &name, spec)?;
+            let now = tx.now();
+            let mut deployment = Deployment {
+                id: DeploymentId(Uuid::now_v7()),
+                rev: 0,
+                name,
+                app: version.app,
+                version: version.id,
+                previous: None,
+                target,
+                wanted: Wanted::Running,
+                job: None,
+                created_at: now,
+                updated_at: now,
+            };
+            create(tx, &actor, &mut deployment, &rules)?;
+            Ok(deployment)
+        });
+        Ok(deployment.await?)
+    }
+
+    /// Changes the specification of one deployment, by a new version of its app. Nothing happens where it is the same.
+    ///
+    /// # Errors
+    /// What `change` returns, and as [`Self::update_deployment`].
+    pub async fn change_spec(
+        &self,
+        actor: &Actor,
+        id: DeploymentId,
+        change: impl FnOnce(Spec) -> std::result::Result<Spec, Problem> + Send + 'static,
+    ) -> std::result::Result<Deployment, Problem> {
+        let (actor, rules) = (actor.clone(), self.rules(Caps::NONE));
+        let deployment = self.store.write(move |tx| {
+            let mut deployment = live(tx, id)?;
+            let before = apps::version(tx, deployment.version)?;
+            let spec = change(before.spec.clone())?;
+            if spec != before.spec {
+                let version = apps::next_version(tx, apps::get(tx, deployment.app)?, spec)?;
+                change_version(tx, &mut deployment, version.id, &rules)?;
+            }
+            move_placements(tx, &actor, &mut deployment, Step::Update)?;
+            tx.audit(&actor, "deployment.update", &deployment.name)?;
+            Ok(deployment)
+        });
+        Ok(deployment.await?)
+    }
+
+    /// Deployments of this name, or on this node, that aim at that one node alone, with their placement and version.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn single_deployments(&self, of: Single<'_>) -> Result<Vec<(Deployment, Placement, Version)>> {
+        self.store.read(|connection| {
+            let placements = match of {
+                Single::Named(name) => {
+                    let named = "WHERE name = ?1 AND wanted <> 'gone'";
+                    match row::select::<Deployment>(connection, named, [name])?.first() {
+                        Some(deployment) if is_single(deployment) => placements_of(connection, deployment.id)?,
+                        _ => Vec::new(),
+                    }
+                }
+                Single::On(node) => placements_on(connection, node)?,
+            };
+            let mut found = Vec::new();
+            for placement in placements.into_iter().filter(|one| one.wanted != Wanted::Gone) {
+                let deployment = get(connection, placement.deployment)?;
+                if is_single(&deployment) {
+                    let version = apps::version(connection, placement.version)?;
+                    found.push((deployment, placement, version));
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// Moves a deployment to another version, or stops, starts or restarts it.
     ///
     /// # Errors
     /// [`edgedeck_model::Code::DoesNotFit`] when the other version is too large for a node, and the usual ones.
@@ -396,26 +495,48 @@ impl Engine {
         id: DeploymentId,
         body: UpdateDeploymentBody,
     ) -> std::result::Result<Deployment, Problem> {
+        let updated = self.update_deployments(actor, vec![id], body).await?;
+        let updated = updated.into_iter().next();
+        updated.ok_or_else(|| Problem::internal("an update of nothing"))
+    }
+
+    /// As [`Self::update_deployment`], for all of them or none.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn update_deployments(
+        &self,
+        actor: &Actor,
+        ids: Vec<DeploymentId>,
+        body: UpdateDeploymentBody,
+    ) -> std::result::Result<Vec<Deployment>, Problem> {
         if body.wanted == Some(Wanted::Gone) {
             return Err(Problem::invalid("wanted", "being-removed"));
         }
         let (actor, rules) = (actor.clone(), self.rules(Caps::NONE));
-        let deployment = self.store.write(move |tx| {
-            let mut deployment = get(tx, id)?;
-            if deployment.wanted == Wanted::Gone {
-                return Err(Problem::conflict("being-removed").into());
+        let updated = self.store.write(move |tx| {
+            let mut updated = Vec::with_capacity(ids.len());
+            for id in ids {
+                let mut deployment = live(tx, id)?;
+                if let Some(version) = body.version
+                    && version != deployment.version
+                {
+                    change_version(tx, &mut deployment, version, &rules)?;
+                }
+                deployment.wanted = body.wanted.unwrap_or(deployment.wanted);
+                let step = match (body.restart, body.version, body.wanted) {
+                    (true, ..) => Step::Restart,
+                    (_, None, Some(Wanted::Running)) => Step::Start,
+                    (_, None, Some(_)) => Step::Stop,
+                    _ => Step::Update,
+                };
+                move_placements(tx, &actor, &mut deployment, step)?;
+                tx.audit(&actor, "deployment.update", &deployment.name)?;
+                updated.push(deployment);
             }
-            if let Some(version) = body.version
-                && version != deployment.version
-            {
-                change_version(tx, &mut deployment, version, &rules)?;
-            }
-            deployment.wanted = body.wanted.unwrap_or(deployment.wanted);
-            move_placements(tx, &mut deployment)?;
-            tx.audit(&actor, "deployment.update", &deployment.name)?;
-            Ok(deployment)
+            Ok(updated)
         });
-        Ok(deployment.await?)
+        Ok(updated.await?)
     }
 
     /// Changes an app's newest specification and moves those of its deployments that `meant` names to it. All or
@@ -444,7 +565,7 @@ impl Engine {
             )?;
             for mut deployment in deployed.into_iter().filter(meant) {
                 change_version(tx, &mut deployment, version.id, &rules)?;
-                move_placements(tx, &mut deployment)?;
+                move_placements(tx, &actor, &mut deployment, Step::Update)?;
             }
             tx.audit(&actor, "app.roll-out", &format!("{} {}", version.app, version.label))?;
             Ok(version)
@@ -475,20 +596,20 @@ impl Engine {
         Ok(done.await?)
     }
 
-    /// Undeploys: the nodes remove every trace, then the deployment is gone.
+    /// Undeploys: the nodes remove every trace, then the deployment is gone. What is left of it until then.
     ///
     /// # Errors
     /// [`edgedeck_model::Code::NotFound`].
-    pub async fn delete_deployment(&self, actor: &Actor, id: DeploymentId) -> std::result::Result<(), Problem> {
+    pub async fn delete_deployment(&self, actor: &Actor, id: DeploymentId) -> std::result::Result<Deployment, Problem> {
         let actor = actor.clone();
-        let done = self.store.write(move |tx| {
+        let gone = self.store.write(move |tx| {
             let deployment = get(tx, id)?;
             if deployment.wanted == Wanted::Gone {
-                return Ok(());
+                return Ok(deployment);
             }
             withdraw(tx, &actor, deployment)
         });
-        Ok(done.await?)
+        Ok(gone.await?)
     }
 
     /// Takes what an agent says of its instances.
@@ -507,7 +628,11 @@ impl Engine {
                     match news(&placement, &observed) {
                         None => {}
                         Some(News::Removed) => remove(tx, &row, &placement)?,
-                        Some(News::Changed(instance)) => update(tx, &row, &mut placement, instance, restarts)?,
+                        Some(News::Changed(instance)) => {
+                            placement.observed_generation = observed.generation;
+                            update(tx, &row, &mut placement, instance, restarts)?;
+                            tx.settle(&placement)?;
+                        }
                     }
                 }
                 Ok(())
@@ -525,33 +650,73 @@ fn check_group(connection: &Connection, group: GroupId, app: AppId, caps: &Caps)
     caps::check("deployment", caps.deployments_per_group, 1, || Ok(present.len() as u64))
 }
 
-/// Brings a deployment's placements to its version and to what is wanted of it.
-fn move_placements(tx: &mut Tx<'_>, deployment: &mut Deployment) -> Result<()> {
-    deployment.updated_at = tx.now();
-    tx.put(deployment)?;
-    for mut placement in placements_of(tx, deployment.id)? {
-        let same = placement.version == deployment.version && placement.wanted == deployment.wanted;
-        if placement.wanted == Wanted::Gone || same {
-            continue;
-        }
-        placement.version = deployment.version;
-        placement.wanted = deployment.wanted;
-        placement.generation = tx.bump_desired(placement.node)?;
-        tx.put(&mut placement)?;
+fn is_single(deployment: &Deployment) -> bool {
+    matches!(&deployment.target, Target::Nodes(nodes) if nodes.len() == 1)
+}
+
+/// A deployment that is not being undeployed.
+fn live(connection: &Connection, id: DeploymentId) -> Result<Deployment> {
+    let deployment = get(connection, id)?;
+    if deployment.wanted == Wanted::Gone {
+        return Err(Problem::conflict("being-removed").into());
+    }
+    Ok(deployment)
+}
+
+fn is_free(connection: &Connection, name: &str) -> Result<()> {
+    if row::count::<Deployment>(connection, "WHERE name = ?1 AND wanted <> 'gone'", [name])? > 0 {
+        return Err(Problem::taken("deployment", name).into());
     }
     Ok(())
 }
 
+/// Wants a new deployment on all nodes that it is aimed at.
+fn create(tx: &mut Tx<'_>, actor: &Actor, deployment: &mut Deployment, rules: &Rules) -> Result<()> {
+    for node in aimed(tx, &deployment.target)? {
+        tx.place(deployment, &fleet::get(tx, node)?, rules)?;
+    }
+    let placements = placements_of(tx, deployment.id)?;
+    tx.begin_rollout(actor, deployment, Step::Create, &placements)?;
+    tx.put(deployment)?;
+    tx.audit(actor, "deployment.create", &deployment.name)
+}
+
+/// Brings a deployment's placements to its version and to what is wanted of it; a restart replaces what runs by the same.
+fn move_placements(tx: &mut Tx<'_>, actor: &Actor, deployment: &mut Deployment, step: Step) -> Result<()> {
+    let mut placements = placements_of(tx, deployment.id)?;
+    placements.retain(|placement| placement.wanted != Wanted::Gone);
+    for placement in &mut placements {
+        let same = placement.version == deployment.version && placement.wanted == deployment.wanted;
+        if same && step != Step::Restart {
+            continue;
+        }
+        placement.version = deployment.version;
+        placement.wanted = deployment.wanted;
+        if step == Step::Restart {
+            placement.restarts = placement.restarts.wrapping_add(1);
+        }
+        placement.generation = tx.bump_desired(placement.node)?;
+        tx.put(placement)?;
+    }
+    tx.begin_rollout(actor, deployment, step, &placements)?;
+    deployment.updated_at = tx.now();
+    tx.put(deployment)
+}
+
 /// Has every node of a deployment remove it; the last to confirm ends it.
-fn withdraw(tx: &mut Tx<'_>, actor: &Actor, mut deployment: Deployment) -> Result<()> {
-    for placement in placements_of(tx, deployment.id)? {
+fn withdraw(tx: &mut Tx<'_>, actor: &Actor, mut deployment: Deployment) -> Result<Deployment> {
+    let placements = placements_of(tx, deployment.id)?;
+    for placement in &placements {
         tx.unplace(&deployment, placement.node)?;
     }
+    tx.begin_rollout(actor, &mut deployment, Step::Delete, &placements)?;
     deployment.wanted = Wanted::Gone;
     deployment.updated_at = tx.now();
     tx.put(&mut deployment)?;
     tx.finish_deployment(deployment.id)?;
-    tx.audit(actor, "deployment.delete", &deployment.name)
+    apps::delete_inline(tx, deployment.app)?;
+    tx.audit(actor, "deployment.delete", &deployment.name)?;
+    Ok(deployment)
 }
 
 fn change_version(tx: &mut Tx<'_>, deployment: &mut Deployment, version: VersionId, rules: &Rules) -> Result<()> {
@@ -589,7 +754,8 @@ fn news<'a>(placement: &Placement, observed: &'a Observed) -> Option<News<'a>> {
     }
     let instance = instance.filter(|instance| !instance.removed)?;
     let parts = tamed(&instance.parts);
-    (parts != placement.parts || placement.observed_at.is_none()).then_some(News::Changed(instance))
+    let has_begun = placement.observed_generation < placement.generation && observed.generation >= placement.generation;
+    (has_begun || parts != placement.parts || placement.observed_at.is_none()).then_some(News::Changed(instance))
 }
 
 /// What a box says about its parts, cut to what the database and the screens can bear.
@@ -608,6 +774,7 @@ fn tamed(parts: &[PartStatus]) -> Vec<PartStatus> {
 fn remove(tx: &mut Tx<'_>, node: &Node, placement: &Placement) -> Result<()> {
     let name = name_of(tx, placement.deployment)?.unwrap_or_default();
     tx.delete::<Placement>(placement.id.0)?;
+    tx.settle_gone(placement.deployment, node.id)?;
     for kind in [AlarmKind::CrashLoop, AlarmKind::ProbeFailed, AlarmKind::DeviceMissing] {
         tx.clear(kind, Some(node.id), &placement.id.to_string())?;
     }

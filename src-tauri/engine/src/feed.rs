@@ -25,7 +25,7 @@ const WAIT_MAX: u32 = 30_000;
 const GATHER: Duration = Duration::from_millis(50);
 /// Events that a first answer holds; older ones are read by page.
 const EVENTS_AT_FIRST: u32 = 200;
-/// Jobs that a first answer holds; older ones are read by page.
+/// Changes of deployments, and other jobs, that a first answer holds; older ones are read by page.
 const JOBS_AT_FIRST: u32 = 50;
 /// How long tombstones are kept; a watcher that was away for longer gets everything.
 const TOMBSTONES: i64 = DAY;
@@ -63,8 +63,12 @@ fn changes(connection: &Connection, rev: u64) -> Result<Vec<Change>> {
         found.extend(active.into_iter().map(|x| (x.rev, Change::Alarm(x))));
         let newest = row::select::<Event>(connection, "ORDER BY rev DESC LIMIT ?1", [EVENTS_AT_FIRST])?;
         found.extend(newest.into_iter().map(|x| (x.rev, Change::Event(x))));
-        let newest = row::select::<Job>(connection, "ORDER BY created_at DESC LIMIT ?1", [JOBS_AT_FIRST])?;
-        found.extend(newest.into_iter().map(|x| (x.rev, Change::Job(x))));
+        // Changes of deployments may be many, and must not hide the rest.
+        for kinds in ["kind = 'deploy'", "kind <> 'deploy'"] {
+            let filter = format!("WHERE {kinds} ORDER BY created_at DESC LIMIT ?1");
+            let newest = row::select::<Job>(connection, &filter, [JOBS_AT_FIRST])?;
+            found.extend(newest.into_iter().map(|x| (x.rev, Change::Job(x))));
+        }
     } else {
         since::<Alarm>(connection, rev, &mut found, |x| (x.rev, Change::Alarm(x)))?;
         since::<Event>(connection, rev, &mut found, |x| (x.rev, Change::Event(x)))?;

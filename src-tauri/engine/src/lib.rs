@@ -39,6 +39,7 @@ pub use apps::AppInUse;
 pub use audit::Actor;
 pub use caps::{CAP_REACHED, Caps};
 pub use clock::Clock;
+pub use deployments::Single;
 pub use error::{Error, Result};
 pub use find::{Find, Instances, Of, RecordsOf};
 pub use hub::{OFFLINE_AFTER, Session, SessionError};

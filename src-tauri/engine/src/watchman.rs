@@ -40,6 +40,7 @@ impl Engine {
             outcomes.push(("certificates", self.judge_certificates().await));
             outcomes.push(("retention", self.retain().await));
             outcomes.push(("archives", self.retain_archives().await));
+            outcomes.push(("rollouts", self.retain_rollouts().await));
             outcomes.push(("images", self.collect_garbage().await));
             outcomes.push(("tombstones", self.prune_tombstones().await));
         }

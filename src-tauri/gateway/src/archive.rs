@@ -11,6 +11,7 @@ use edgedeck_model::{
     time::HOUR,
 };
 use futures::StreamExt;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
     io::{self, BufWriter, Write},
     sync::{
@@ -92,6 +93,21 @@ pub fn response(engine: Arc<Engine>, job: Job, items: Vec<JobItem>, name: &str) 
 }
 
 /// An archive as a file of this name.
+/// An answer with any content as a file of this name, which may be any text.
+pub fn any_file(name: &str, body: Body) -> Response {
+    let mut response = attached("file", body);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}")) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    response
+}
+
 pub fn attached(name: &str, body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();

@@ -276,6 +276,7 @@ mod tests {
             name: "x".to_owned(),
             version: VersionId(Uuid::from_u128(3)),
             wanted,
+            restarts: 0,
             spec: Spec {
                 parts: vec![part.clone()],
             },

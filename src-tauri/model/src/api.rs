@@ -494,6 +494,9 @@ pub struct UpdateDeploymentBody {
     pub version: Option<VersionId>,
     /// Running or stopped.
     pub wanted: Option<Wanted>,
+    /// What runs is replaced by the same.
+    #[serde(default)]
+    pub restart: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

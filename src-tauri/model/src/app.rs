@@ -20,6 +20,9 @@ pub struct App {
     pub updated_at: Time,
     /// The newest version.
     pub latest: VersionId,
+    /// It was written down with a deployment and goes with its last one.
+    #[serde(default)]
+    pub inline: bool,
 }
 
 /// One frozen specification of an app. A change makes a new version.

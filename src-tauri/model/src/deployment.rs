@@ -1,7 +1,8 @@
 //! Deployments: a version wanted on a target, and what is seen of it on each node.
 
 use crate::{
-    AppId, DeploymentId, GroupId, NodeId, PlacementId, Time, VersionId, app::Spec, node::NodeState, problem::Problem,
+    AppId, DeploymentId, GroupId, JobId, NodeId, PlacementId, Time, VersionId, app::Spec, node::NodeState,
+    problem::Problem,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,6 +23,9 @@ pub struct Deployment {
     pub previous: Option<VersionId>,
     pub target: Target,
     pub wanted: Wanted,
+    /// The job that its last change is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
     pub created_at: Time,
     pub updated_at: Time,
 }
@@ -73,6 +77,12 @@ pub struct Placement {
     pub wanted: Wanted,
     /// The generation of its node's desired state in which this placement last changed.
     pub generation: u64,
+    /// The generation that the agent worked on when it last told something new.
+    #[serde(default)]
+    pub observed_generation: u64,
+    /// How often somebody has asked for a restart.
+    #[serde(default)]
+    pub restarts: u32,
     pub state: InstanceState,
     pub parts: Vec<PartStatus>,
     pub created_at: Time,
@@ -81,6 +91,19 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Whether its node has brought it to what is wanted, or has failed to; nothing while that is under way.
+    pub fn outcome(&self) -> Option<bool> {
+        if self.observed_generation < self.generation {
+            return None;
+        }
+        match (self.wanted, self.state) {
+            (_, InstanceState::Failed | InstanceState::BackOff) => Some(false),
+            (Wanted::Running, InstanceState::Running | InstanceState::Succeeded) => Some(true),
+            (Wanted::Stopped, InstanceState::Stopped | InstanceState::Succeeded) => Some(true),
+            _ => None,
+        }
+    }
+
     /// What can be said of it, given what is known of its node: of a silent node nobody knows anything.
     pub fn seen(&self, node: NodeState) -> InstanceState {
         match (node.is_connected(), self.state) {

@@ -89,6 +89,9 @@ pub struct LabImage {
     pub platforms: Vec<String>,
     pub pushed_at: Time,
     pub pushed_by: String,
+    /// In the words of whoever added it.
+    #[serde(default)]
+    pub description: String,
 }
 
 /// The lab's own registry.

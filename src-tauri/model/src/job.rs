@@ -1,12 +1,12 @@
 //! Jobs: administrative work that takes its time, with an item per node.
 
-use crate::{JobId, NodeId, Problem, Time, software::Source};
+use crate::{DeploymentId, JobId, NodeId, PlacementId, Problem, Time, node::Node, software::Source};
 use serde::{Deserialize, Serialize};
 
 /// Most nodes of one job.
 pub const NODES_MAX: usize = 10_000;
-/// Largest archive of logs of one node, in bytes.
-pub const LOGS_BYTES_MAX: u64 = 200 * 1024 * 1024;
+/// Most that one node sends for a job, in bytes.
+pub const SENT_BYTES_MAX: u64 = 200 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -17,6 +17,10 @@ pub enum JobKind {
     Download,
     /// Makes nodes run another version of the agent.
     Upgrade,
+    /// Fetches a file out of a container.
+    File,
+    /// Lets nodes carry out a change of a deployment. It ends with the change and cannot be stopped by itself.
+    Deploy,
 }
 
 impl JobKind {
@@ -58,6 +62,64 @@ impl JobState {
     }
 }
 
+/// What was done to a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    Create,
+    /// Another version.
+    Update,
+    Start,
+    Stop,
+    Restart,
+    Delete,
+}
+
+/// A file in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileOf {
+    pub placement: PlacementId,
+    pub part: String,
+    /// Absolute, in the container.
+    pub path: String,
+}
+
+/// Longest path of a file, in bytes.
+const PATH_MAX: usize = 4_096;
+
+impl FileOf {
+    /// The file's name, without its folder.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// # Errors
+    /// [`crate::Code::Invalid`] for a path that is not absolute, climbs, or leads to what the kernel shows of the node.
+    pub fn check(&self) -> Result<(), Problem> {
+        let mut parts = self.path.split('/').skip(1);
+        let plain = self.path.starts_with('/')
+            && self.path.len() <= PATH_MAX
+            && !self.path.contains(char::is_control)
+            && parts.all(|part| !matches!(part, "" | "." | ".."));
+        let of_kernel = ["/proc/", "/sys/", "/dev/"]
+            .iter()
+            .any(|folder| self.path.starts_with(folder));
+        if plain && !of_kernel {
+            return Ok(());
+        }
+        Err(Problem::invalid("path", "path-form"))
+    }
+}
+
+/// A change of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    pub deployment: DeploymentId,
+    /// As the deployment is called.
+    pub name: String,
+    pub step: Step,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     pub id: JobId,
@@ -81,6 +143,12 @@ pub struct Job {
     /// Where software comes from; of jobs with software.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub software: Option<Source>,
+    /// What it changes; of jobs with a deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// What it fetches; of jobs with a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileOf>,
     /// What it has made can be downloaded until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_until: Option<Time>,
@@ -107,6 +175,23 @@ pub enum ItemState {
     Running,
     Succeeded,
     Failed,
+}
+
+impl JobItem {
+    pub fn waiting(node: &Node) -> Self {
+        Self {
+            node: node.id,
+            name: node.name.clone(),
+            serial: node.serial.clone(),
+            state: ItemState::Waiting,
+            progress: 0,
+            started_at: None,
+            finished_at: None,
+            problem: None,
+            bytes: 0,
+            sha256: None,
+        }
+    }
 }
 
 /// What a job does with one node.

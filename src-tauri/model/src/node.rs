@@ -58,6 +58,13 @@ impl NodeState {
     }
 }
 
+impl Node {
+    /// Whether something can be started there now.
+    pub fn is_ready(&self) -> bool {
+        self.managed && matches!(self.state, NodeState::Online | NodeState::Upgrading)
+    }
+}
+
 /// What the agent finds out about its box. Absent means the box does not tell, never zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -7,7 +7,7 @@ use crate::{
     deployment::{InstanceState, PartStatus, Reason},
     event::{Event, EventKind},
     fit::Misfit,
-    job::{ItemState, JobKind, JobState},
+    job::{ItemState, Job, JobKind, JobState, Step},
     node::NodeState,
     telemetry::Metric,
     user::Role,
@@ -108,8 +108,32 @@ pub fn job_kind(kind: JobKind, lang: Lang) -> &'static str {
             JobKind::Logs => ("收集日志", "Collect logs"),
             JobKind::Download => ("下载软件", "Download software"),
             JobKind::Upgrade => ("升级软件", "Upgrade software"),
+            JobKind::File => ("获取文件", "Fetch a file"),
+            JobKind::Deploy => ("变更部署", "Change a deployment"),
         },
     )
+}
+
+/// What a job is about, in a line.
+pub fn job_title(job: &Job, lang: Lang) -> String {
+    if let Some(file) = &job.file {
+        return format!("{} {}", job_kind(job.kind, lang), file.path);
+    }
+    let Some(rollout) = &job.rollout else {
+        return job_kind(job.kind, lang).to_owned();
+    };
+    let step = pick(
+        lang,
+        match rollout.step {
+            Step::Create => ("创建部署", "Create deployment"),
+            Step::Update => ("更新部署", "Update deployment"),
+            Step::Start => ("启动部署", "Start deployment"),
+            Step::Stop => ("停止部署", "Stop deployment"),
+            Step::Restart => ("重启部署", "Restart deployment"),
+            Step::Delete => ("移除部署", "Remove deployment"),
+        },
+    );
+    format!("{step} {}", rollout.name)
 }
 
 pub fn job_state(state: JobState, lang: Lang) -> &'static str {
@@ -614,6 +638,7 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
         "memory-too-small" => ("内存上限至少 6 MiB", "the memory limit must be at least 6 MiB"),
         "image-form" => ("不是有效的镜像名称", "is not an image reference"),
         "address-form" => ("不是有效的地址", "is not an address"),
+        "no-plain-file" => ("不是普通文件", "it is no plain file"),
         "path-form" => ("不是有效的路径", "is not an allowed path"),
         "path-twice" => ("路径重复", "uses a path twice"),
         "package-hash" => ("不是已上传的程序包", "is not an uploaded package"),
@@ -650,6 +675,10 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
         "job-runs" => (
             "同类作业正在进行，请等待其结束或将其停止",
             "another job of this kind runs; wait for its end, or stop it",
+        ),
+        "job-of-deployment" => (
+            "作业随部署的变更结束，请改为变更该部署",
+            "the job ends with the change of its deployment; change the deployment instead",
         ),
         "job-over" => ("作业已结束", "the job is over"),
         "job-stopped" => ("作业已停止", "the job was stopped"),
@@ -850,6 +879,10 @@ pub fn problem(problem: &Problem, lang: Lang) -> String {
         Code::Changed => lang
             .pick("其他人刚刚修改了它。请查看最新内容后再保存。", "Somebody else has just changed it. Look at the newest and save again.")
             .to_owned(),
+        Code::Conflict if problem.fact("reason") == "instance-failed" => {
+            let why = lang.pick(problem.fact("why_zh"), problem.fact("why_en"));
+            lang.pick(format!("没有运行起来：{why}"), format!("It does not run: {why}"))
+        }
         Code::Conflict => lang.pick(format!("无法执行：{why}。"), format!("Not possible: {why}.")),
         Code::DoesNotFit => {
             let node = problem.fact("node");

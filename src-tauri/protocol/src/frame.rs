@@ -227,6 +227,9 @@ pub struct Workload {
     pub version: VersionId,
     /// Running or stopped.
     pub wanted: Wanted,
+    /// Grows when what runs has to be replaced by the same.
+    #[serde(default)]
+    pub restarts: u32,
     pub spec: Spec,
 }
 
@@ -267,6 +270,15 @@ pub enum Task {
         /// Largest archive that is taken.
         bytes: u64,
     },
+    /// Take a file out of a container, and send it to [`crate::JOB_PATH`] before answering.
+    FetchFile {
+        job: JobId,
+        placement: PlacementId,
+        part: String,
+        path: String,
+        /// Largest file that is taken.
+        bytes: u64,
+    },
     /// Get a package of software and keep it until [`Task::Switch`]. Asked again for the same job, it goes on.
     Download {
         job: JobId,
@@ -280,7 +292,7 @@ pub enum Task {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     Logs(LogPage),
-    /// The archive was sent and taken.
+    /// The archive, or the file, was sent and taken.
     Collected {
         sha256: String,
     },

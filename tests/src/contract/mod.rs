@@ -14,6 +14,7 @@ pub mod case;
 pub mod client;
 pub mod document;
 pub mod mef;
+mod observed;
 pub mod recorder;
 pub mod report;
 pub mod schema;

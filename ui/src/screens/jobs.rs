@@ -40,7 +40,8 @@ texts! {
     TOOK: "耗时", "Took";
     SIZE: "大小", "Size";
     EMPTY: "还没有作业", "No jobs yet";
-    EMPTY_TEXT: "在节点页选择节点，收集日志或升级软件，进度和结果会显示在这里。", "Select nodes on the nodes' page and collect their logs or upgrade their software: progress and outcome show here.";
+    EMPTY_TEXT: "在节点页选择节点，收集日志或升级软件，或部署应用，进度和结果会显示在这里。", "Collect logs or upgrade software on the nodes' page, or deploy an app: progress and outcome show here.";
+    DEPLOYMENT: "部署", "Deployment";
     STOP: "停止", "Stop";
     STOP_TITLE: "停止作业？", "Stop the job?";
     STOP_TEXT: "未开始的不再开始，已收集的文件会被丢弃；节点上已开始的下载或切换会自行完成。", "Nothing more is begun, and what was collected is dropped; a node ends a download or a switch that it has begun by itself.";
@@ -98,14 +99,12 @@ pub fn Jobs() -> impl IntoView {
         Arc::new(lab(|lab| lab.jobs.values().rev().cloned().collect::<Vec<_>>()))
     });
     let columns = vec![
-        Column::new("what", WHAT, 160, |job: &Arc<Job>| {
-            text::job_kind(job.kind, lang()).to_owned()
-        })
-        .view(|job| {
-            let (id, kind) = (job.id, job.kind);
-            view! { <a href=format!("/jobs/{id}")>{move || text::job_kind(kind, lang())}</a> }
-        })
-        .share(2),
+        Column::new("what", WHAT, 160, |job: &Arc<Job>| text::job_title(job, lang()))
+            .view(|job| {
+                let job = job.clone();
+                view! { <a href=format!("/jobs/{}", job.id)>{move || text::job_title(&job, lang())}</a> }
+            })
+            .share(2),
         Column::new("state", STATE, 110, |job: &Arc<Job>| {
             text::job_state(job.state, lang()).to_owned()
         }),
@@ -167,7 +166,8 @@ fn Body(id: JobId, job: Memo<Option<Arc<Job>>>) -> impl IntoView {
     let of = move |read: fn(&Job) -> String| job.with(|job| job.as_deref().map(read).unwrap_or_default());
     let is_over = move || job.with(|job| job.as_deref().is_none_or(|job| job.state.is_over()));
     let has_file = move || job.with(|job| job.as_deref().is_some_and(|job| job.has_file(store().now.get())));
-    let title = move || of(|job| text::job_kind(job.kind, lang()).to_owned());
+    let title = move || of(|job| text::job_title(job, lang()));
+    let can_stop = move || !is_over() && job.with(|job| job.as_deref().is_some_and(|job| job.kind != JobKind::Deploy));
     let stop = Callback::new(move |()| {
         change.run(
             async move { api::call::<StopJob>(ById { id }, &(), &()).await },
@@ -178,11 +178,14 @@ fn Body(id: JobId, job: Memo<Option<Arc<Job>>>) -> impl IntoView {
         );
     });
     let download = Callback::new(move |()| {
-        let at = job.with_untracked(|job| job.as_deref().map_or(0, |job| job.created_at.0 / 1_000));
+        let name = job.with_untracked(|job| match job.as_deref() {
+            Some(Job { file: Some(file), .. }) => file.name().to_owned(),
+            job => format!("logs-{}.tar.gz", job.map_or(0, |job| job.created_at.0 / 1_000)),
+        });
         saving.set(true);
         refused.set(None);
         leptos::task::spawn_local(async move {
-            let saved = desktop::save_file(&format!("logs-{at}.tar.gz"), &format!("{JOBS_PATH}/{id}/file")).await;
+            let saved = desktop::save_file(&name, &format!("{JOBS_PATH}/{id}/file")).await;
             saving.try_set(false);
             match saved {
                 Ok(Some(path)) => toast(SAVED.with_untracked(&[("path", &path)])),
@@ -211,7 +214,7 @@ fn Body(id: JobId, job: Memo<Option<Arc<Job>>>) -> impl IntoView {
                     <Show when=has_file>
                         <Button label=DOWNLOAD kind=Kind::Primary sign=Icon::Download busy=saving press=download test="download-job"/>
                     </Show>
-                    <Show when=move || !is_over()>
+                    <Show when=can_stop>
                         <Button label=STOP kind=Kind::Danger sign=Icon::Stop press=Callback::new(move |()| stopping.set(true)) test="stop-job"/>
                     </Show>
                 </Show>
@@ -224,9 +227,12 @@ fn Body(id: JobId, job: Memo<Option<Arc<Job>>>) -> impl IntoView {
                     <dt>{BY.t()}</dt><dd>{move || of(|job| job.by.clone())}</dd>
                     <dt>{BEGUN.t()}</dt><dd>{move || of(|job| format::moment(job.created_at))}</dd>
                     <dt>{TOOK.t()}</dt><dd>{move || { store().now.track(); of(took) }}</dd>
-                    <Show when=move || job.with(|job| job.as_deref().is_some_and(|job| job.kind == JobKind::Logs))>
+                    <Show when=move || job.with(|job| job.as_deref().is_some_and(|job| matches!(job.kind, JobKind::Logs | JobKind::File)))>
                         <dt>{SIZE.t()}</dt><dd>{move || of(|job| size(job.bytes))} " " <span class="quiet-text">{file}</span></dd>
                     </Show>
+                    {move || job.with(|job| job.as_deref().and_then(|job| job.rollout.clone())).map(|rollout| view! {
+                        <dt>{DEPLOYMENT.t()}</dt><dd><a href=format!("/deployments/{}", rollout.deployment)>{rollout.name}</a></dd>
+                    })}
                     {move || job.with(|job| job.as_deref().and_then(|job| job.software.as_ref()).map(source)).map(|source| view! {
                         <dt>{SOURCE.t()}</dt><dd class="mono">{source}</dd>
                     })}

@@ -86,7 +86,7 @@ impl Machine {
                     placement: workload.placement,
                     part: part.name.clone(),
                 };
-                let hash = spec_hash(workload.version, part);
+                let hash = spec_hash(workload.version, part, workload.restarts);
                 let (part, version) = (part.clone(), workload.version);
                 wanted.insert(
                     key,

@@ -182,8 +182,13 @@ pub struct PartMemory {
 }
 
 /// What a part was made from, as one hash; another one means that it has to be made again.
-pub fn spec_hash(version: VersionId, part: &Part) -> String {
-    // Both are plain data, which always encodes; the name alone would still tell parts apart.
-    let bytes = edgedeck_protocol::encode(&(version, part)).unwrap_or_else(|_| part.name.clone().into_bytes());
+pub fn spec_hash(version: VersionId, part: &Part, restarts: u32) -> String {
+    // All are plain data, which always encodes; the name alone would still tell parts apart.
+    let encoded = match restarts {
+        // As it was before there were restarts.
+        0 => edgedeck_protocol::encode(&(version, part)),
+        restarts => edgedeck_protocol::encode(&(version, part, restarts)),
+    };
+    let bytes = encoded.unwrap_or_else(|_| part.name.clone().into_bytes());
     hex::encode(Sha256::digest(&bytes))
 }

@@ -46,6 +46,7 @@ fn workload(placement: u128, version: u128, wanted: Wanted, parts: Vec<Part>) ->
         name: "web".to_owned(),
         version: VersionId(Uuid::from_u128(version)),
         wanted,
+        restarts: 0,
         spec: Spec { parts },
     }
 }

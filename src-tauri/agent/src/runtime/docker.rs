@@ -2,6 +2,7 @@
 
 use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_logs};
 use crate::{
+    collect::{Bounded, Copied},
     outside::Outsides,
     reconcile::{Kind, PartKey, Seen, SeenState, Trouble},
     sources::Sources,
@@ -12,20 +13,23 @@ use bollard::{
     errors::Error,
     models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum},
     query_parameters::{
-        CreateContainerOptions, CreateImageOptions, EventsOptions, ListContainersOptionsBuilder,
-        RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+        CreateContainerOptions, CreateImageOptions, DownloadFromContainerOptions, EventsOptions,
+        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
     },
 };
 use edgedeck_model::{
-    NodeId, Problem, Time, VersionId,
+    Code, NodeId, Problem, Time, VersionId,
     api::LogPage,
     app::{Container, Part, Run},
     deployment::Reason,
     node,
 };
+use edgedeck_protocol::bounded::HeaderLimit;
 use futures::StreamExt;
 use std::{
     collections::{BTreeSet, HashMap},
+    io,
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -33,6 +37,7 @@ use tokio::{
     sync::{Mutex, Notify},
     time::timeout,
 };
+use tokio_util::io::{StreamReader, SyncIoBridge};
 
 pub(super) const LABEL_NODE: &str = "edgedeck.node";
 pub(super) const LABEL_PLACEMENT: &str = "edgedeck.placement";
@@ -239,6 +244,55 @@ impl Docker {
         let created = self.check(client.create_container(Some(options), body).await).await;
         created.map(drop).map_err(|error| trouble(&error))
     }
+}
+
+impl Docker {
+    /// Copies a file out of a container. Links are not followed, and what is no plain file is not taken.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] where there is no such container or file, [`Code::Invalid`] for a folder, a link or a device,
+    /// [`Code::TooLarge`].
+    pub async fn copy_out(&self, key: &PartKey, path: &str, folder: &Path, most: u64) -> Result<Copied, Problem> {
+        let client = self
+            .client()
+            .await
+            .map_err(|error| Problem::internal(crate::chain(&error)))?;
+        let options = DownloadFromContainerOptions { path: path.to_owned() };
+        let mut chunks = Box::pin(client.download_from_container(&key.name(), Some(options)));
+        let first = match chunks.next().await {
+            Some(Err(Error::DockerResponseServerError { status_code: 404, .. })) => {
+                return Err(Problem::not_found("file"));
+            }
+            first => first,
+        };
+        let whole = futures::stream::iter(first).chain(chunks);
+        let stream = StreamReader::new(whole.map(|chunk| chunk.map_err(io::Error::other)));
+        let (reader, folder) = (SyncIoBridge::new(stream), folder.to_owned());
+        let copying = tokio::task::spawn_blocking(move || copy_first(reader, &folder, most));
+        copying.await.map_err(Problem::internal)?
+    }
+}
+
+/// Copies the file that an archive begins with.
+fn copy_first(archive: impl io::Read, folder: &Path, most: u64) -> Result<Copied, Problem> {
+    let broken = |error: io::Error| Problem::internal(format!("copying a file: {error}"));
+    let limit = HeaderLimit::default();
+    let mut archive = tar::Archive::new(limit.reader(archive));
+    let entry = archive.entries().map_err(broken)?.next();
+    let mut entry = entry.ok_or_else(|| Problem::not_found("file"))?.map_err(broken)?;
+    if entry.header().entry_type() != tar::EntryType::Regular {
+        return Err(Problem::invalid("path", "no-plain-file"));
+    }
+    if entry.size() > most {
+        return Err(Problem::new(Code::TooLarge).with("max", most));
+    }
+    limit.content(entry.size());
+    let mut out = Bounded::in_folder(folder, most).map_err(broken)?;
+    let copied = io::copy(&mut entry, &mut out).map_err(broken)?;
+    if copied != entry.size() {
+        return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(out.end())
 }
 
 impl Runtime for Docker {

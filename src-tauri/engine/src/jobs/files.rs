@@ -1,6 +1,6 @@
 //! What nodes send for a job: one file each, in the job's folder.
 
-use super::Sent;
+use super::{Done, Sent};
 use crate::{
     Engine,
     error::Result,
@@ -8,8 +8,9 @@ use crate::{
 };
 use edgedeck_model::{
     Code, JobId, NodeId, Problem,
-    job::{ItemState, Job, JobItem, JobState, LOGS_BYTES_MAX},
+    job::{ItemState, Job, JobItem, JobKind, JobState, SENT_BYTES_MAX},
 };
+use edgedeck_protocol::Answer;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
@@ -38,8 +39,8 @@ impl JobUpload {
     pub fn write(&mut self, chunk: &[u8]) -> std::result::Result<(), Problem> {
         let before = self.bytes;
         self.bytes += chunk.len() as u64;
-        if self.bytes > LOGS_BYTES_MAX {
-            return Err(Problem::new(Code::TooLarge).with("max", LOGS_BYTES_MAX));
+        if self.bytes > SENT_BYTES_MAX {
+            return Err(Problem::new(Code::TooLarge).with("max", SENT_BYTES_MAX));
         }
         if before / LOOK_EVERY != self.bytes / LOOK_EVERY {
             check_space(self.engine.data())?;
@@ -87,6 +88,7 @@ impl Engine {
         self.data().join("jobs").join(job.to_string())
     }
 
+    /// What a node has sent, whatever it is.
     pub(super) fn job_file(&self, job: JobId, node: NodeId) -> PathBuf {
         self.job_folder(job).join(format!("{node}.tar.gz"))
     }
@@ -123,6 +125,18 @@ impl Engine {
             hash: Sha256::new(),
             bytes: 0,
         })
+    }
+
+    /// What has come of a node that says that it has sent its file.
+    pub(super) fn sent_for(&self, job: JobId, node: NodeId, answer: &Answer) -> std::result::Result<Done, Problem> {
+        if !matches!(answer, Answer::Collected { .. }) {
+            return Err(Problem::internal("an answer to another question"));
+        }
+        // What counts is what has arrived.
+        let sent = self.sent_file(job, node);
+        let (bytes, sha256) = sent.ok_or_else(|| Problem::conflict("nothing-sent"))?;
+        let sha256 = Some(sha256);
+        Ok(Done { bytes, sha256 })
     }
 
     /// Size and SHA-256 of what a node has sent for a job; told once.
@@ -169,6 +183,19 @@ impl Engine {
         Ok(())
     }
 
+    /// The file that a job has fetched, and its size.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] where there is none or its time is over.
+    pub fn fetched_file(&self, job: JobId) -> std::result::Result<(Job, JobItem, File), Problem> {
+        let (job, items) = self.archive_of(self.job(job)?)?;
+        let item = items.into_iter().find(|item| item.state == ItemState::Succeeded);
+        let item = item.filter(|_| job.file.is_some() && job.has_file(self.clock.now()));
+        let item = item.ok_or_else(|| Problem::not_found("file"))?;
+        let file = File::open(self.job_file(job.id, item.node)).map_err(disk)?;
+        Ok((job, item, file))
+    }
+
     /// Removes the files of jobs, but for those of `keep`.
     pub(super) fn remove_job_files(&self, keep: &[JobId]) {
         let kept: Vec<String> = keep.iter().map(ToString::to_string).collect();
@@ -184,16 +211,12 @@ impl Engine {
         }
     }
 
-    /// The newest job of a kind with its items, if what it has made can be downloaded.
+    /// The newest collection of logs with its items, if it can be downloaded.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn newest_archive(&self) -> Result<Option<(Job, Vec<JobItem>)>> {
-        let newest = edgedeck_model::api::PageQuery {
-            limit: 1,
-            ..Default::default()
-        };
-        let newest = self.list_jobs(&newest)?.items.into_iter().next();
+        let newest = self.jobs_of(JobKind::Logs)?.into_iter().next();
         match newest.filter(|job| job.has_file(self.clock.now())) {
             Some(job) => Ok(Some(self.archive_of(job)?)),
             None => Ok(None),

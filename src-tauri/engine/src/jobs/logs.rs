@@ -4,9 +4,9 @@ use super::Done;
 use crate::{Actor, Engine, error::Result};
 use edgedeck_model::{
     Code, JobId, NodeId, Problem,
-    job::{Job, JobKind, LOGS_BYTES_MAX},
+    job::{Job, JobKind, SENT_BYTES_MAX},
 };
-use edgedeck_protocol::{Answer, Task};
+use edgedeck_protocol::Task;
 use std::{sync::Arc, time::Duration};
 
 /// How long one node has.
@@ -27,8 +27,11 @@ impl Engine {
         let job = self.store.write(move |tx| {
             tx.no_other_runs(JobKind::Logs)?;
             let job = tx.create_job(&actor, JobKind::Logs, None, &nodes)?;
-            for mut earlier in crate::store::row::select::<Job>(tx, "WHERE id <> ?1", [job.id.0.as_bytes().as_slice()])?
-            {
+            for mut earlier in crate::store::row::select::<Job>(
+                tx,
+                "WHERE kind = 'logs' AND id <> ?1",
+                [job.id.0.as_bytes().as_slice()],
+            )? {
                 if earlier.file_until.take().is_some() {
                     tx.put(&mut earlier)?;
                 }
@@ -38,21 +41,25 @@ impl Engine {
         });
         let job = job.await?;
         self.run_job(&job);
-        let (engine, kept) = (self.clone(), job.id);
+        let engine = self.clone();
         // Some GB may take a while.
-        tokio::task::spawn_blocking(move || engine.remove_job_files(&[kept]));
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = engine.drop_old_files() {
+                tracing::warn!(%error, "looking for files of jobs that are to go");
+            }
+        });
         Ok(job)
     }
 
     /// Ends the time of archives that are too old, and removes the files of those.
     pub(crate) async fn retain_archives(&self) -> Result<()> {
         let now = self.clock.now();
-        let (kept, gone) = self.store.read(|connection| {
-            let with_file = crate::store::row::select::<Job>(connection, "", [])?;
+        let gone = self.store.read(|connection| {
+            let with_file = crate::store::row::select::<Job>(connection, "WHERE kind <> 'deploy'", [])?;
             Ok(with_file
                 .into_iter()
-                .filter(|job| !job.state.is_over() || job.file_until.is_some())
-                .partition::<Vec<Job>, _>(|job| !job.state.is_over() || job.has_file(now)))
+                .filter(|job| job.state.is_over() && job.file_until.is_some() && !job.has_file(now))
+                .collect::<Vec<Job>>())
         })?;
         if !gone.is_empty() {
             self.store
@@ -65,7 +72,17 @@ impl Engine {
                 })
                 .await?;
         }
-        self.remove_job_files(&kept.iter().map(|job| job.id).collect::<Vec<_>>());
+        self.drop_old_files()
+    }
+
+    /// Removes the files of jobs whose time is over.
+    fn drop_old_files(&self) -> Result<()> {
+        let now = self.clock.now();
+        let all = self
+            .store
+            .read(|connection| crate::store::row::select::<Job>(connection, "WHERE kind <> 'deploy'", []))?;
+        let kept = all.iter().filter(|job| !job.state.is_over() || job.has_file(now));
+        self.remove_job_files(&kept.map(|job| job.id).collect::<Vec<_>>());
         Ok(())
     }
 
@@ -75,18 +92,9 @@ impl Engine {
         }
         let task = Task::CollectLogs {
             job,
-            bytes: LOGS_BYTES_MAX,
+            bytes: SENT_BYTES_MAX,
         };
-        match self.hub.ask(node, task, NODE_TIME).await? {
-            // What counts is what has arrived.
-            Answer::Collected { .. } => {
-                let (bytes, sha256) = self
-                    .sent_file(job, node)
-                    .ok_or_else(|| Problem::conflict("nothing-sent"))?;
-                let sha256 = Some(sha256);
-                Ok(Done { bytes, sha256 })
-            }
-            _ => Err(Problem::internal("an answer to another question")),
-        }
+        let answer = self.hub.ask(node, task, NODE_TIME).await?;
+        self.sent_for(job, node, &answer)
     }
 }

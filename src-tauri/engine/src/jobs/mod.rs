@@ -1,7 +1,9 @@
 //! Jobs: work of the engine that takes its time, with an item per node. They go on after a restart.
 
+mod fetch;
 mod files;
 mod logs;
+mod rollout;
 mod run;
 mod software;
 
@@ -13,9 +15,10 @@ use crate::{
     store::{Tx, row},
 };
 use edgedeck_model::{
-    JobId, NodeId, Problem,
+    JobId, NodeId, Problem, Time,
     api::{Page, PageQuery},
-    job::{ItemState, Job, JobItem, JobKind, JobState, NODES_MAX},
+    job::{Job, JobItem, JobKind, JobState, NODES_MAX},
+    name,
     node::Node,
     software::Source,
 };
@@ -71,6 +74,31 @@ fn items(connection: &Connection, job: JobId, query: &PageQuery) -> Result<Vec<J
     row::documents(statement.query(params![job.0.as_bytes(), query.limit, query.offset])?)
 }
 
+/// Ends a job whose items all have.
+fn finish(job: &mut Job, now: Time) {
+    job.state = match (job.succeeded, job.failed) {
+        (_, 0) => JobState::Succeeded,
+        (0, _) => JobState::Failed,
+        _ => JobState::Partly,
+    };
+    job.finished_at = Some(now);
+}
+
+/// What a node says, kept short.
+fn tame(problem: Problem) -> Problem {
+    let short = |text: &str| name::tame(text, 300);
+    Problem {
+        code: problem.code,
+        facts: problem
+            .facts
+            .iter()
+            .take(8)
+            .map(|(key, value)| (short(key), short(value)))
+            .collect(),
+        detail: problem.detail.as_deref().map(short),
+    }
+}
+
 pub(super) fn job(connection: &Connection, id: JobId) -> Result<Job> {
     Ok(row::get::<Job>(connection, id.0)?.ok_or_else(|| Problem::not_found("job"))?)
 }
@@ -81,6 +109,17 @@ impl Tx<'_> {
             .execute(params![
                 job.0.as_bytes(),
                 item.node.0.as_bytes(),
+                serde_json::to_string(item)?
+            ])?;
+        Ok(())
+    }
+
+    fn add_item(&mut self, job: JobId, place: usize, item: &JobItem) -> Result<()> {
+        self.prepare_cached("INSERT INTO job_item (job, node, place, doc) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                job.0.as_bytes(),
+                item.node.0.as_bytes(),
+                place,
                 serde_json::to_string(item)?
             ])?;
         Ok(())
@@ -116,6 +155,8 @@ impl Tx<'_> {
             failed: 0,
             bytes: 0,
             software,
+            rollout: None,
+            file: None,
             file_until: None,
         };
         for (place, id) in nodes.iter().enumerate() {
@@ -123,25 +164,7 @@ impl Tx<'_> {
             if kind == JobKind::Logs && !node.managed {
                 return Err(Problem::conflict("not-managed").with("name", node.name).into());
             }
-            let item = JobItem {
-                node: *id,
-                name: node.name,
-                serial: node.serial,
-                state: ItemState::Waiting,
-                progress: 0,
-                started_at: None,
-                finished_at: None,
-                problem: None,
-                bytes: 0,
-                sha256: None,
-            };
-            self.prepare_cached("INSERT INTO job_item (job, node, place, doc) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![
-                    job.id.0.as_bytes(),
-                    id.0.as_bytes(),
-                    place,
-                    serde_json::to_string(&item)?
-                ])?;
+            self.add_item(job.id, place, &JobItem::waiting(&node))?;
         }
         self.put(&mut job)?;
         let kind = serde_json::to_value(kind)?;
@@ -152,7 +175,8 @@ impl Tx<'_> {
 
     /// Forgets the oldest jobs that are over.
     fn prune_jobs(&mut self) -> Result<()> {
-        let over = "WHERE state IN ('succeeded', 'partly', 'failed', 'stopped') ORDER BY created_at DESC";
+        let over = "WHERE state IN ('succeeded', 'partly', 'failed', 'stopped') AND kind <> 'deploy' \
+                    ORDER BY created_at DESC";
         let (mut jobs, mut items) = (0, 0);
         for job in row::select::<Job>(self, over, [])? {
             jobs += 1;
@@ -182,6 +206,16 @@ impl Engine {
             )?;
             Ok(Page { items, total })
         })
+    }
+
+    /// Jobs of a kind, the newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn jobs_of(&self, kind: JobKind) -> Result<Vec<Job>> {
+        let kind = serde_json::to_value(kind)?;
+        self.store
+            .read(|connection| row::select(connection, "WHERE kind = ?1 ORDER BY created_at DESC", [kind.as_str()]))
     }
 
     /// # Errors
@@ -215,6 +249,9 @@ impl Engine {
             if job.state.is_over() {
                 return Err(Problem::conflict("job-over").into());
             }
+            if job.kind == JobKind::Deploy {
+                return Err(Problem::conflict("job-of-deployment").into());
+            }
             job.state = JobState::Stopping;
             tx.put(&mut job)?;
             tx.audit(&actor, "job.stop", &id.to_string())?;
@@ -233,7 +270,8 @@ impl Engine {
     /// When the database cannot be read.
     pub(crate) fn resume_jobs(self: &Arc<Self>) -> Result<()> {
         let open = self.store.read(|connection| {
-            row::select::<Job>(connection, "WHERE state IN ('waiting', 'running', 'stopping')", [])
+            let open = "WHERE state IN ('waiting', 'running', 'stopping') AND kind <> 'deploy'";
+            row::select::<Job>(connection, open, [])
         })?;
         for job in open {
             self.run_job(&job);

@@ -1,12 +1,11 @@
 //! Running a job to its end, node by node.
 
-use super::Done;
+use super::{Done, finish, tame};
 use crate::{Actor, Engine, error::Result};
 use edgedeck_model::{
     JobId, NodeId, Problem,
     api::PageQuery,
     job::{ItemState, Job, JobItem, JobKind, JobState},
-    name,
     time::{DAY, HOUR},
 };
 use futures::StreamExt;
@@ -20,6 +19,7 @@ use tokio::sync::watch;
 const AT_ONCE: usize = 32;
 /// How long the whole job has, in milliseconds.
 const LOGS_TIME: i64 = 2 * HOUR;
+const FILE_TIME: i64 = HOUR;
 const SOFTWARE_TIME: i64 = 6 * HOUR;
 /// How long an archive can be downloaded, in milliseconds.
 const FILE_KEPT: i64 = DAY;
@@ -90,21 +90,6 @@ impl Engine {
     }
 }
 
-/// What a node says, kept short.
-fn tame(problem: Problem) -> Problem {
-    let short = |text: &str| name::tame(text, 300);
-    Problem {
-        code: problem.code,
-        facts: problem
-            .facts
-            .iter()
-            .take(8)
-            .map(|(key, value)| (short(key), short(value)))
-            .collect(),
-        detail: problem.detail.as_deref().map(short),
-    }
-}
-
 /// Runs a job to its end. Where the store cannot write it is tried again, until it can or the engine ends.
 pub async fn run(engine: Weak<Engine>, id: JobId, stop: watch::Receiver<bool>) {
     loop {
@@ -125,7 +110,9 @@ pub async fn run(engine: Weak<Engine>, id: JobId, stop: watch::Receiver<bool>) {
 async fn act(engine: &Arc<Engine>, job: &Job, node: NodeId) -> std::result::Result<Done, Problem> {
     match job.kind {
         JobKind::Logs => engine.collect_from(job.id, node).await,
+        JobKind::File => engine.fetch_from(job, node).await,
         JobKind::Download | JobKind::Upgrade => engine.change_software_of(job, node).await,
+        JobKind::Deploy => Err(Problem::internal("nothing runs for a change of a deployment")),
     }
 }
 
@@ -146,7 +133,8 @@ async fn work(engine: &Arc<Engine>, id: JobId, stop: watch::Receiver<bool>) -> R
     let begun_stopping = begun.state == JobState::Stopping;
     let time = match begun.kind {
         JobKind::Logs => LOGS_TIME,
-        JobKind::Download | JobKind::Upgrade => SOFTWARE_TIME,
+        JobKind::File => FILE_TIME,
+        JobKind::Download | JobKind::Upgrade | JobKind::Deploy => SOFTWARE_TIME,
     };
     let deadline = begun.started_at.unwrap_or(begun.created_at).plus(time);
     let all = PageQuery {
@@ -193,15 +181,12 @@ async fn work(engine: &Arc<Engine>, id: JobId, stop: watch::Receiver<bool>) -> R
         .write(move |tx| {
             let mut job = super::job(tx, id)?;
             let stopped = job.state == JobState::Stopping;
-            job.state = match (job.succeeded, job.failed) {
-                _ if stopped => JobState::Stopped,
-                (_, 0) => JobState::Succeeded,
-                (0, _) => JobState::Failed,
-                _ => JobState::Partly,
-            };
             let now = tx.now();
-            job.finished_at = Some(now);
-            let has_file = job.kind == JobKind::Logs && job.succeeded > 0 && !stopped;
+            finish(&mut job, now);
+            if stopped {
+                job.state = JobState::Stopped;
+            }
+            let has_file = matches!(job.kind, JobKind::Logs | JobKind::File) && job.succeeded > 0 && !stopped;
             job.file_until = has_file.then(|| now.plus(FILE_KEPT));
             super::software::forget_password(tx, id)?;
             tx.put(&mut job)?;

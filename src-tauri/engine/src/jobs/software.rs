@@ -153,7 +153,7 @@ impl Engine {
         let percent = percent.min(100);
         self.put_progress(job, node, move |kind| match kind {
             JobKind::Upgrade => u8::try_from(u16::from(percent) * DOWNLOAD_SHARE / 100).unwrap_or(percent),
-            JobKind::Download | JobKind::Logs => percent,
+            _ => percent,
         })
         .await
     }

@@ -223,6 +223,39 @@ impl Engine {
     /// # Errors
     /// [`Code::Invalid`] for what is no such archive, or has an image without a name.
     pub async fn add_images(self: &Arc<Self>, actor: &Actor, upload: PackageUpload) -> Result<Vec<String>, Problem> {
+        self.add_archive(actor, upload, None).await
+    }
+
+    /// Takes the only image out of an archive under this name, whatever it is called in there.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] for what is no such archive, or has several images.
+    pub async fn add_image_as(
+        self: &Arc<Self>,
+        actor: &Actor,
+        upload: PackageUpload,
+        repository: &str,
+        tag: &str,
+        description: String,
+    ) -> Result<(), Problem> {
+        edgedeck_model::name::check_description("description", &description)?;
+        let name = (repository.to_owned(), tag.to_owned());
+        self.add_archive(actor, upload, Some(name.clone())).await?;
+        let (repository, tag) = name;
+        let described = self.store.write(move |tx| {
+            let sql = "UPDATE registry_tag SET description = ?3 WHERE repository = ?1 AND tag = ?2";
+            tx.execute(sql, [repository, tag, description])?;
+            Ok(())
+        });
+        Ok(described.await?)
+    }
+
+    async fn add_archive(
+        self: &Arc<Self>,
+        actor: &Actor,
+        upload: PackageUpload,
+        called: Option<(String, String)>,
+    ) -> Result<Vec<String>, Problem> {
         let folder = self.registry_folder().join("uploads");
         make_folder(&folder)?;
         let (archive, saved) = {
@@ -236,9 +269,15 @@ impl Engine {
         };
         // Before anything is stored: an archive is taken whole or not at all.
         let mut names = Vec::new();
+        if called.is_some() && saved.len() > 1 {
+            return Err(broken("it holds several images"));
+        }
         for image in &saved {
             let references = image.repo_tags.iter().flatten().map(|reference| named(reference));
-            let here = references.collect::<Option<Vec<_>>>().filter(|here| !here.is_empty());
+            let here = match &called {
+                Some(name) => Some(vec![name.clone()]),
+                None => references.collect::<Option<Vec<_>>>().filter(|here| !here.is_empty()),
+            };
             names.push(here.ok_or_else(|| Problem::invalid("archive", "image-unnamed"))?);
             for name in image.layers.iter().chain([&image.config]) {
                 archive.read(name)?;

@@ -112,6 +112,41 @@ fn tagged(connection: &Connection, repository: &str, tag: &str) -> Result<Option
         .optional()?)
 }
 
+impl Tx<'_> {
+    fn delete_image(&mut self, actor: &Actor, repository: &str, reference: &str) -> Result<()> {
+        let by_digest = is_digest(reference);
+        let digest = if by_digest {
+            stored(self, repository, reference)?.map(|_| reference.to_owned())
+        } else {
+            tagged(self, repository, reference)?
+        };
+        let digest = digest.ok_or_else(|| Problem::not_found("manifest"))?;
+        let is_part = "SELECT count(*) FROM registry_part WHERE repository = ?1 AND digest = ?2";
+        let parts: u64 = self.query_row(is_part, [repository, &digest], |row| row.get(0))?;
+        let pinned = "SELECT count(*) FROM version WHERE instr(doc, ?1) > 0";
+        let pinned: u64 = self.query_row(pinned, [&digest], |row| row.get(0))?;
+        if by_digest && parts > 0 {
+            return Err(Problem::conflict("image-in-list").into());
+        }
+        if by_digest && pinned > 0 {
+            return Err(Problem::conflict("image-in-version").into());
+        }
+        if !by_digest {
+            self.execute(
+                "DELETE FROM registry_tag WHERE repository = ?1 AND tag = ?2",
+                [repository, reference],
+            )?;
+        }
+        let left = "SELECT count(*) FROM registry_tag WHERE repository = ?1 AND digest = ?2";
+        let left: u64 = self.query_row(left, [repository, &digest], |row| row.get(0))?;
+        if by_digest || (left == 0 && parts == 0 && pinned == 0) {
+            self.drop_manifest(repository, &digest)?;
+        }
+        let between = if by_digest { '@' } else { ':' };
+        self.audit(actor, "image.delete", &format!("{repository}{between}{reference}"))
+    }
+}
+
 /// What is to be stored of a manifest.
 struct Checked {
     parts: BTreeSet<String>,
@@ -325,38 +360,24 @@ impl Engine {
         repository: &str,
         reference: &str,
     ) -> std::result::Result<(), Problem> {
-        let (actor, repository, reference) = (actor.clone(), repository.to_owned(), reference.to_owned());
+        let one = (repository.to_owned(), reference.to_owned());
+        self.delete_images(actor, vec![one]).await
+    }
+
+    /// As [`Self::delete_image`], for all of these (repository, reference) or none.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn delete_images(
+        &self,
+        actor: &Actor,
+        images: Vec<(String, String)>,
+    ) -> std::result::Result<(), Problem> {
+        let actor = actor.clone();
         let deleted = self.store.write(move |tx| {
-            let by_digest = is_digest(&reference);
-            let digest = if by_digest {
-                stored(tx, &repository, &reference)?.map(|_| reference.clone())
-            } else {
-                tagged(tx, &repository, &reference)?
-            };
-            let digest = digest.ok_or_else(|| Problem::not_found("manifest"))?;
-            let is_part = "SELECT count(*) FROM registry_part WHERE repository = ?1 AND digest = ?2";
-            let parts: u64 = tx.query_row(is_part, [&repository, &digest], |row| row.get(0))?;
-            let pinned = "SELECT count(*) FROM version WHERE instr(doc, ?1) > 0";
-            let pinned: u64 = tx.query_row(pinned, [&digest], |row| row.get(0))?;
-            if by_digest && parts > 0 {
-                return Err(Problem::conflict("image-in-list").into());
-            }
-            if by_digest && pinned > 0 {
-                return Err(Problem::conflict("image-in-version").into());
-            }
-            if !by_digest {
-                tx.execute(
-                    "DELETE FROM registry_tag WHERE repository = ?1 AND tag = ?2",
-                    [&repository, &reference],
-                )?;
-            }
-            let left = "SELECT count(*) FROM registry_tag WHERE repository = ?1 AND digest = ?2";
-            let left: u64 = tx.query_row(left, [&repository, &digest], |row| row.get(0))?;
-            if by_digest || (left == 0 && parts == 0 && pinned == 0) {
-                tx.drop_manifest(&repository, &digest)?;
-            }
-            let between = if by_digest { '@' } else { ':' };
-            tx.audit(&actor, "image.delete", &format!("{repository}{between}{reference}"))
+            images
+                .iter()
+                .try_for_each(|(repository, reference)| tx.delete_image(&actor, repository, reference))
         });
         Ok(deleted.await?)
     }

@@ -179,7 +179,7 @@ impl Engine {
     /// When the database cannot be read.
     pub fn list_images(&self) -> Result<LabImages> {
         let (images, bytes) = self.store.read(|connection| {
-            let sql = "SELECT t.repository, t.tag, t.digest, m.bytes, m.platforms, t.tagged_at, t.tagged_by \
+            let sql = "SELECT t.repository, t.tag, t.digest, m.bytes, m.platforms, t.tagged_at, t.tagged_by, t.description \
                        FROM registry_tag t JOIN registry_manifest m ON m.repository = t.repository AND m.digest = t.digest \
                        ORDER BY t.repository, t.tagged_at DESC, t.tag";
             let mut statement = connection.prepare_cached(sql)?;
@@ -193,6 +193,7 @@ impl Engine {
                     platforms: platforms.split_whitespace().map(ToOwned::to_owned).collect(),
                     pushed_at: Time(row.get(5)?),
                     pushed_by: row.get(6)?,
+                    description: row.get(7)?,
                 })
             })?;
             let images = images.collect::<rusqlite::Result<Vec<_>>>()?;

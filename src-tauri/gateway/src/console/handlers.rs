@@ -105,7 +105,7 @@ fn workloads(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         UpdateDeployment(call) {
             call.console.engine.update_deployment(&call.caller.actor(), call.args.id, call.body).await
         };
-        DeleteDeployment(call) call.console.engine.delete_deployment(&call.caller.actor(), call.args.id).await;
+        DeleteDeployment(call) call.console.engine.delete_deployment(&call.caller.actor(), call.args.id).await.map(drop);
         GetLogs(call) call.console.engine.logs(call.args.id, call.query).await;
     }
     router

@@ -179,6 +179,11 @@ async fn job_archive(State(console): State<Arc<Console>>, Path(id): Path<String>
         if !job.has_file(console.engine.now()) {
             return Err(Problem::conflict("no-archive"));
         }
+        if let Some(wanted) = &job.file {
+            let (_, _, file) = console.engine.fetched_file(id)?;
+            let stream = ReaderStream::new(tokio::fs::File::from_std(file));
+            return Ok(archive::any_file(wanted.name(), Body::from_stream(stream)));
+        }
         let (job, items) = console.engine.archive_of(job)?;
         let name = format!("logs-{}.tar.gz", job.created_at.0 / 1_000);
         Ok(archive::response(console.engine.clone(), job, items, &name))

@@ -2,7 +2,10 @@
 
 use crate::{
     client,
-    contract::{Answer, ContractClient, Document, Lab, Recording},
+    contract::{
+        Answer, ContractClient, Document, Lab, Recording,
+        observed::{observed, part},
+    },
 };
 use anyhow::Context;
 use edgedeck_agent::{
@@ -15,15 +18,15 @@ use edgedeck_agent::{
 use edgedeck_engine::{Actor, AliasKind, Clock, Engine, System};
 use edgedeck_gateway::{Options, Running, dialects::mef::MefOptions};
 use edgedeck_model::{
-    AppId, Code, GroupId, JobId, NodeId, Problem, Time,
+    AppId, Code, GroupId, JobId, NodeId, Problem,
     deployment::{InstanceState, PartStatus, Reason},
     join::JoinTokenKind,
     node::{Facts, Runtime},
     telemetry::{Metric, Sample, Value as Measured},
 };
 use edgedeck_protocol::{
-    Answer as Collected, FromAgent, Hello, Instance, JOB_PATH, JoinRequest, Observed, Outside, SHA256_HEADER, Task,
-    ToAgent, VERSIONS,
+    Answer as Collected, FromAgent, Hello, JOB_PATH, JoinRequest, Observed, Outside, SHA256_HEADER, Task, ToAgent,
+    VERSIONS,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -616,7 +619,7 @@ async fn live(
                 Ok(ToAgent::Desired(wanted)) => {
                     desired = wanted;
                     sequence += 1;
-                    FromAgent::Observed(observed(&desired, state, restarts, sequence, ills))
+                    FromAgent::Observed(report(&desired, state, restarts, sequence, ills))
                 }
                 Ok(ToAgent::Outside(outside)) => {
                     let (revision, problem) = (outside.revision, (!keeps).then(|| "the disk is full".to_owned()));
@@ -673,12 +676,12 @@ async fn live(
                 Some(Order::Are(new, count)) => {
                     (state, restarts) = (new, count);
                     sequence += 1;
-                    FromAgent::Observed(observed(&desired, state, restarts, sequence, ills))
+                    FromAgent::Observed(report(&desired, state, restarts, sequence, ills))
                 }
                 Some(Order::Suffer(unhealthy, reason)) => {
                     ills = (unhealthy, reason);
                     sequence += 1;
-                    FromAgent::Observed(observed(&desired, state, restarts, sequence, ills))
+                    FromAgent::Observed(report(&desired, state, restarts, sequence, ills))
                 }
                 Some(Order::Disk(value)) => {
                     sample += 1;
@@ -703,38 +706,19 @@ async fn live(
     }
 }
 
-fn observed(
+fn report(
     desired: &edgedeck_protocol::Desired,
     state: InstanceState,
     restarts: u32,
     sequence: u64,
     (unhealthy, reason): (bool, Option<Reason>),
 ) -> Observed {
-    let part = |name: &str| PartStatus {
-        name: name.to_owned(),
-        state,
+    observed(desired, sequence, |_, name| PartStatus {
         restarts,
-        recent_restarts: 0,
-        exit_code: None,
         reason,
-        detail: None,
-        started_at: None,
-        finished_at: None,
-        next_start_at: None,
         unhealthy,
-    };
-    let instance = |workload: &edgedeck_protocol::Workload| Instance {
-        placement: workload.placement,
-        version: workload.version,
-        parts: workload.spec.parts.iter().map(|wanted| part(&wanted.name)).collect(),
-        removed: false,
-        at: Time(0),
-    };
-    Observed {
-        sequence,
-        generation: desired.generation,
-        instances: desired.workloads.iter().map(instance).collect(),
-    }
+        ..part(name, state)
+    })
 }
 
 /// A client that trusts the lab's CA and shows a certificate.

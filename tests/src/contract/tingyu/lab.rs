@@ -2,7 +2,11 @@
 
 use crate::{
     client,
-    contract::{Answer, ContractClient, Lab, Recording},
+    contract::{
+        Answer, ContractClient, Lab, Recording,
+        observed::{observed, part},
+    },
+    wait::Rounds,
 };
 use anyhow::Context;
 use edgedeck_agent::identity;
@@ -10,12 +14,18 @@ use edgedeck_engine::{Actor, Clock, Engine, Session};
 use edgedeck_gateway::{Options, Running};
 use edgedeck_model::{
     NodeId,
+    api::ManageBody,
+    deployment::{InstanceState, PartStatus, Reason, Wanted},
     join::JoinTokenKind,
     node::{Disk, Facts, Nic, Runtime},
 };
-use edgedeck_protocol::{FromAgent, Hello, JoinRequest, ToAgent, VERSIONS};
+use edgedeck_protocol::{Desired, FromAgent, Hello, JoinRequest, ToAgent, VERSIONS};
+use serde_json::Value;
 use std::sync::Arc;
-use tokio::sync::mpsc::Receiver;
+use tokio::{
+    sync::{mpsc::Receiver, watch},
+    task::JoinHandle,
+};
 
 pub struct TingyuLab {
     pub north: ContractClient,
@@ -28,17 +38,83 @@ pub struct TingyuLab {
 }
 
 /// A box that has joined, with its link as long as this lives.
-pub struct Box {
+pub struct Machine {
     pub id: NodeId,
-    _session: Option<Session>,
-    _frames: Option<Receiver<ToAgent>>,
+    link: Option<Link>,
 }
 
-impl Box {
+struct Link {
+    session: Arc<Session>,
+    does: watch::Sender<Does>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a box does with what is wanted of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// Nothing, and it tells nothing.
+    Nothing,
+    /// It is at it.
+    Begins,
+    /// What is wanted.
+    All,
+    /// Containers do not come up.
+    Fails,
+}
+
+impl Machine {
+    pub fn does(&self, does: Does) {
+        if let Some(link) = &self.link {
+            link.does.send_replace(does);
+        }
+    }
+
+    /// The link of a box that has one.
+    pub fn session(&self) -> anyhow::Result<&Session> {
+        Ok(&self.link.as_ref().context("it has no link")?.session)
+    }
+
     /// Its name, and the machine's.
     pub fn names(&self) -> (String, String) {
         let name = self.id.0.simple().to_string();
         (name.clone(), format!("tingyu-{name}"))
+    }
+}
+
+/// What an agent does on its link.
+async fn live(session: Arc<Session>, mut frames: Receiver<ToAgent>, mut does: watch::Receiver<Does>) {
+    let (mut desired, mut sequence) = (Desired::default(), 0);
+    loop {
+        tokio::select! {
+            frame = frames.recv() => match frame {
+                Some(ToAgent::Desired(wanted)) => desired = wanted,
+                Some(_) => continue,
+                None => return,
+            },
+            Ok(()) = does.changed() => {}
+        }
+        let does = *does.borrow_and_update();
+        if does == Does::Nothing {
+            continue;
+        }
+        sequence += 1;
+        let report = observed(&desired, sequence, |workload, name| match (does, workload.wanted) {
+            (Does::Begins, _) => part(name, InstanceState::Pulling),
+            (_, Wanted::Stopped) => part(name, InstanceState::Stopped),
+            (Does::Fails, _) => PartStatus {
+                reason: Some(Reason::ImageNotFound),
+                ..part(name, InstanceState::Failed)
+            },
+            _ => part(name, InstanceState::Running),
+        });
+        // A link that has ended hears nothing.
+        let _heard = session.receive(FromAgent::Observed(report)).await;
     }
 }
 
@@ -120,7 +196,7 @@ impl TingyuLab {
     }
 
     /// A box that has joined and is not connected.
-    pub async fn joined(&self, serial: &str) -> anyhow::Result<Box> {
+    pub async fn joined(&self, serial: &str) -> anyhow::Result<Machine> {
         let key = identity::new_key()?;
         let request = JoinRequest {
             token: self.token.clone(),
@@ -131,15 +207,14 @@ impl TingyuLab {
             agent_version: "0".to_owned(),
         };
         let reply = self.engine().join(request, "127.0.0.1").await?;
-        Ok(Box {
+        Ok(Machine {
             id: reply.node,
-            _session: None,
-            _frames: None,
+            link: None,
         })
     }
 
     /// A box whose link is up and that has told what it is.
-    pub async fn linked(&self, serial: &str) -> anyhow::Result<Box> {
+    pub async fn linked(&self, serial: &str) -> anyhow::Result<Machine> {
         let mut one = self.joined(serial).await?;
         let key_hash = self.engine().node(one.id)?.key_hash;
         let hello = Hello {
@@ -185,9 +260,48 @@ impl TingyuLab {
             agent_version: "0".to_owned(),
             ..Facts::default()
         };
-        session.receive(FromAgent::Facts(std::boxed::Box::new(facts))).await?;
-        one._session = Some(session);
-        one._frames = Some(frames);
+        session.receive(FromAgent::Facts(Box::new(facts))).await?;
+        let (session, (does, told)) = (Arc::new(session), watch::channel(Does::All));
+        let task = tokio::spawn(live(session.clone(), frames, told));
+        one.link = Some(Link { session, does, task });
         Ok(one)
+    }
+
+    /// A box that is managed, and does what is wanted of it.
+    pub async fn managed(&self, serial: &str) -> anyhow::Result<Machine> {
+        let one = self.linked(serial).await?;
+        let body = ManageBody::default();
+        self.engine().manage_node(&Actor::engine(), one.id, body).await?;
+        Ok(one)
+    }
+
+    /// Ends the links of boxes until they count as silent; those of `others` stay.
+    pub async fn silence(&self, boxes: Vec<Machine>, others: &[&Machine]) -> anyhow::Result<()> {
+        drop(boxes);
+        self.clock.advance(40_000);
+        for other in others {
+            let at = self.engine().now();
+            other.session()?.receive(FromAgent::Heartbeat { at }).await?;
+        }
+        self.engine().tick().await;
+        Ok(())
+    }
+
+    /// Calls with a JSON body.
+    pub async fn send(&self, operation: &str, body: &Value) -> anyhow::Result<Answer> {
+        Ok(self.north.call(operation).json(body).send().await?)
+    }
+
+    /// Waits until a task has come to a state.
+    pub async fn task(&self, job: &Value, state: u64) -> anyhow::Result<Value> {
+        let (job, rounds) = (job.as_str().context("no task")?, Rounds::of("task in that state"));
+        loop {
+            let answer = self.read("getTaskStatus", &[("jobid", job)]).await?;
+            let task = answer.at("/info/0");
+            if task["state"] == state {
+                return Ok(task.clone());
+            }
+            rounds.next().await?;
+        }
     }
 }

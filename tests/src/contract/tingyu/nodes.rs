@@ -101,7 +101,7 @@ pub const CHAPTER: Chapter<TingyuLab> = Chapter {
                 }
                 anyhow::ensure!(code("accept", "*/*").await? == 200);
                 // What is not served says so, and nothing else.
-                for path in ["/tingyu/container/create", "/tingyu/task/status", "/", "/tingyu/../etc/passwd"] {
+                for path in ["/tingyu/node/list", "/tingyu/no/such", "/", "/tingyu/../etc/passwd"] {
                     let answer: Value = lab.http.post(format!("{}{path}", lab.base)).body("[]").send().await?.json().await?;
                     anyhow::ensure!(answer == json!({ "msg": "未知异常,请联系管理员", "code": 500 }), "{path}: {answer}");
                 }

@@ -138,7 +138,10 @@ async fn deploy(wizard: Wizard) -> Result<DeploymentId, Problem> {
             Some(version) => Some(version),
             None => newest(draft.app),
         };
-        let body = UpdateDeploymentBody { version, wanted: None };
+        let body = UpdateDeploymentBody {
+            version,
+            ..UpdateDeploymentBody::default()
+        };
         return api::call::<UpdateDeployment>(ById { id }, &(), &body)
             .await
             .map(|deployment| deployment.id);

@@ -97,7 +97,7 @@ pub fn Actions(id: DeploymentId) -> impl IntoView {
         update(
             UpdateDeploymentBody {
                 wanted: Some(Wanted::Running),
-                version: None,
+                ..UpdateDeploymentBody::default()
             },
             STARTED,
         )
@@ -106,14 +106,14 @@ pub fn Actions(id: DeploymentId) -> impl IntoView {
         Question::Stop => update(
             UpdateDeploymentBody {
                 wanted: Some(Wanted::Stopped),
-                version: None,
+                ..UpdateDeploymentBody::default()
             },
             STOPPED,
         ),
         Question::Back => update(
             UpdateDeploymentBody {
                 version: previous.get_untracked(),
-                wanted: None,
+                ..UpdateDeploymentBody::default()
             },
             WENT_BACK,
         ),

@@ -17,7 +17,6 @@ use axum::{
 use edgedeck_engine::Engine;
 use edgedeck_model::{
     Code as Why, Lang, Time,
-    api::PageQuery,
     job::{ItemState, Job, JobKind, JobState},
 };
 use serde::{Deserialize, Serialize};
@@ -91,14 +90,8 @@ pub async fn get(State(engine): Lab, query: Query) -> Outcome {
     if !good {
         return Err(MALFORMED.into());
     }
-    let all = PageQuery {
-        limit: u32::MAX,
-        ..PageQuery::default()
-    };
-    let jobs = read(engine.list_jobs(&all), BUSINESS)?.items;
-    let job = jobs
-        .into_iter()
-        .find(|job| job.kind == JobKind::Logs && task_id(job) == id);
+    let jobs = read(engine.jobs_of(JobKind::Logs), BUSINESS)?;
+    let job = jobs.into_iter().find(|job| task_id(job) == id);
     let job = job.ok_or_else(|| BUSINESS.because(edgedeck_model::Problem::not_found("job")))?;
     let now = engine.now();
     let time = |time: Time| times::precise(time);

@@ -1,20 +1,25 @@
 //! Nodes. A machine's uuid and its name are both its id.
 
-use super::answer::{Failure, Outcome, Reply};
+use super::{
+    answer::{Failure, Outcome, Reply},
+    request::{Params, split},
+};
 use crate::dialects::times::LocalTimes;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use edgedeck_engine::{Engine, Find};
 use edgedeck_model::{
-    Code, NodeId,
-    node::{Carrier, Node, NodeState},
+    Code, NodeId, Problem,
+    node::{Carrier, Node},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
 const GB: u64 = 1 << 30;
 const MB: u64 = 1 << 20;
+/// A machine's uuid begins with this; the node's name follows.
+const UUID_BEGIN: &str = "tingyu-";
 
 #[derive(Serialize)]
 struct Detail {
@@ -44,7 +49,7 @@ struct Item {
     status: &'static str,
 }
 
-fn operator(carrier: Carrier) -> &'static str {
+pub fn operator(carrier: Carrier) -> &'static str {
     match carrier {
         Carrier::Mobile => "移动",
         Carrier::Unicom => "联通",
@@ -52,8 +57,13 @@ fn operator(carrier: Carrier) -> &'static str {
     }
 }
 
-fn name(id: NodeId) -> String {
+pub fn name(id: NodeId) -> String {
     id.0.simple().to_string()
+}
+
+/// The machine's uuid.
+pub fn uuid(id: NodeId) -> String {
+    format!("{UUID_BEGIN}{}", name(id))
 }
 
 /// The node with this name: 32 hex digits, as it is given out.
@@ -73,7 +83,7 @@ fn detail(node: &Node) -> Detail {
         .iter()
         .map(|disk| json!({ "Name": disk.mount, "Size": disk.total_bytes / GB, "Use": disk.used_bytes / GB }));
     Detail {
-        uuid: format!("tingyu-{}", name(node.id)),
+        uuid: uuid(node.id),
         nodename: name(node.id),
         area: node.line.area.clone(),
         operator: operator(node.line.carrier),
@@ -91,26 +101,34 @@ fn detail(node: &Node) -> Detail {
     }
 }
 
-/// Whether something can be started there.
-fn is_ready(node: &Node) -> bool {
-    node.managed && matches!(node.state, NodeState::Online | NodeState::Upgrading)
+/// A node as it is now, if it is there.
+///
+/// # Errors
+/// When the lab's database cannot be read.
+pub fn present(engine: &Engine, id: NodeId) -> Result<Option<Node>, Problem> {
+    match engine.node(id).map_err(Problem::from) {
+        Ok(node) => Ok(Some(engine.as_present(node))),
+        Err(problem) if problem.code == Code::NotFound => Ok(None),
+        Err(problem) => Err(problem),
+    }
 }
 
-#[derive(Deserialize)]
-pub struct Names {
-    name: Option<String>,
+/// The node of a machine.
+///
+/// # Errors
+/// `TY0015` where there is none.
+pub fn by_uuid(engine: &Engine, uuid: &str) -> Result<Node, Failure> {
+    let id = uuid.strip_prefix(UUID_BEGIN).and_then(named);
+    let node = id.map(|id| present(engine, id)).transpose()?.flatten();
+    node.ok_or_else(|| Failure::coded("TY0015", "uuid不存在!"))
 }
 
 /// Those of the names that there are.
-pub async fn get(State(engine): State<Arc<Engine>>, Query(Names { name }): Query<Names>) -> Outcome {
-    let names = name.ok_or_else(Failure::unknown)?;
+pub async fn get(State(engine): State<Arc<Engine>>, params: Params) -> Outcome {
+    let names = split(params.text("name").ok_or_else(Failure::unknown)?);
     let mut found = Vec::new();
-    for id in names.split(',').filter_map(|name| named(name.trim())) {
-        match engine.node(id).map_err(edgedeck_model::Problem::from) {
-            Ok(node) => found.push(detail(&node)),
-            Err(problem) if problem.code == Code::NotFound => {}
-            Err(problem) => return Err(problem.into()),
-        }
+    for id in names.iter().filter_map(|name| named(name)) {
+        found.extend(present(&engine, id)?.as_ref().map(detail));
     }
     Reply::data(found)
 }
@@ -128,7 +146,7 @@ pub async fn list(State(engine): State<Arc<Engine>>) -> Outcome {
             memory: node.facts.memory_bytes / MB,
             createtime: times.text(node.joined_at),
             heartbeattime: times.text(node.last_seen.unwrap_or(node.joined_at)),
-            status: if is_ready(&node) { "Ready" } else { "NotReady" },
+            status: if node.is_ready() { "Ready" } else { "NotReady" },
             detail,
         }
     });

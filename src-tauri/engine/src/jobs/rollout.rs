@@ -1,0 +1,186 @@
+//! Changes of deployments as jobs. Nothing runs for them: their nodes tell how a change came out, and that ends an item.
+
+use super::{ITEMS_KEPT, finish, tame};
+use crate::{
+    Actor, Engine,
+    error::Result,
+    store::{Tx, row},
+};
+use edgedeck_model::{
+    DeploymentId, JobId, Lang, NodeId, Problem,
+    deployment::{Deployment, Placement},
+    job::{ItemState, Job, JobItem, JobKind, JobState, Rollout, Step},
+    node::Node,
+    text,
+};
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+/// Changes that are over and kept; the oldest go.
+const KEPT: usize = 20_000;
+
+/// Items that wait for what becomes of a deployment on a node, the oldest first.
+fn open_items(connection: &Connection, node: NodeId, deployment: DeploymentId) -> Result<Vec<(JobId, JobItem)>> {
+    let sql = "SELECT job_item.job, job_item.doc FROM job_item INDEXED BY job_item_open \
+               JOIN job ON job.id = job_item.job WHERE job_item.node = ?1 AND job_item.state IN ('waiting', 'running') \
+               AND job.deployment = ?2 ORDER BY job_item.job";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![node.0.as_bytes(), deployment.to_string()])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (job, doc): (Uuid, String) = (row.get(0)?, row.get(1)?);
+        found.push((JobId(job), serde_json::from_str(&doc)?));
+    }
+    Ok(found)
+}
+
+/// Why an instance is not what was wanted.
+fn failure(placement: &Placement) -> Problem {
+    let why = |lang| {
+        let said = placement.parts.iter().find_map(|part| text::part_sentence(part, lang));
+        said.unwrap_or_default()
+    };
+    Problem::conflict("instance-failed")
+        .with("why_zh", why(Lang::Zh))
+        .with("why_en", why(Lang::En))
+}
+
+impl Tx<'_> {
+    /// Notes a change of a deployment as a job that is over when all of these placements are what is wanted of them.
+    pub fn begin_rollout(
+        &mut self,
+        actor: &Actor,
+        deployment: &mut Deployment,
+        step: Step,
+        placements: &[Placement],
+    ) -> Result<()> {
+        let now = self.now();
+        let mut job = Job {
+            id: JobId(Uuid::now_v7()),
+            rev: 0,
+            kind: JobKind::Deploy,
+            state: JobState::Running,
+            by: actor.name.clone(),
+            created_at: now,
+            started_at: Some(now),
+            finished_at: None,
+            items: u32::try_from(placements.len()).unwrap_or(u32::MAX),
+            succeeded: 0,
+            failed: 0,
+            bytes: 0,
+            software: None,
+            rollout: Some(Rollout {
+                deployment: deployment.id,
+                name: deployment.name.clone(),
+                step,
+            }),
+            file: None,
+            file_until: None,
+        };
+        for (place, placement) in placements.iter().enumerate() {
+            let node = row::get::<Node>(self, placement.node.0)?;
+            let node = node.ok_or_else(|| Problem::not_found("node").with("node", placement.node))?;
+            let mut item = JobItem::waiting(&node);
+            // What nothing had to be done for is done.
+            if step != Step::Delete && placement.outcome() == Some(true) {
+                item.state = ItemState::Succeeded;
+                item.finished_at = Some(now);
+                job.succeeded += 1;
+            }
+            self.add_item(job.id, place, &item)?;
+        }
+        if job.succeeded == job.items {
+            finish(&mut job, now);
+        }
+        deployment.job = Some(job.id);
+        self.put(&mut job)
+    }
+
+    /// Takes over into the jobs that wait for it how a placement came out.
+    pub fn settle(&mut self, placement: &Placement) -> Result<()> {
+        let has_begun = placement.observed_generation >= placement.generation;
+        for (job, mut item) in open_items(self, placement.node, placement.deployment)? {
+            match placement.outcome() {
+                Some(true) => self.end_rollout(job, item, Ok(()))?,
+                Some(false) => self.end_rollout(job, item, Err(failure(placement)))?,
+                None if has_begun && item.state == ItemState::Waiting => {
+                    item.state = ItemState::Running;
+                    item.started_at = Some(self.now());
+                    self.put_item(job, &item)?;
+                    let mut row = super::job(self, job)?;
+                    self.put(&mut row)?;
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what waits for a deployment on a node from which it is gone.
+    pub fn settle_gone(&mut self, deployment: DeploymentId, node: NodeId) -> Result<()> {
+        for (id, item) in open_items(self, node, deployment)? {
+            let step = super::job(self, id)?.rollout.map(|rollout| rollout.step);
+            let outcome = match step {
+                Some(Step::Delete) => Ok(()),
+                _ => Err(Problem::conflict("being-removed")),
+            };
+            self.end_rollout(id, item, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn end_rollout(&mut self, id: JobId, mut item: JobItem, outcome: std::result::Result<(), Problem>) -> Result<()> {
+        let (now, mut job) = (self.now(), super::job(self, id)?);
+        item.finished_at = Some(now);
+        match outcome {
+            Ok(()) => {
+                item.state = ItemState::Succeeded;
+                item.progress = 100;
+                job.succeeded += 1;
+            }
+            Err(problem) => {
+                item.state = ItemState::Failed;
+                item.problem = Some(tame(problem));
+                job.failed += 1;
+            }
+        }
+        self.put_item(id, &item)?;
+        if job.succeeded + job.failed >= job.items {
+            finish(&mut job, now);
+        }
+        self.put(&mut job)
+    }
+}
+
+impl Engine {
+    /// Forgets the oldest changes of deployments that are over.
+    pub(crate) async fn retain_rollouts(&self) -> Result<()> {
+        let sql = "SELECT id, doc ->> '$.items' FROM job WHERE kind = 'deploy' AND state <> 'running' \
+                   ORDER BY created_at DESC";
+        let old: Vec<Uuid> = self.store.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            let (mut jobs, mut items, mut old) = (0, 0_u64, Vec::new());
+            while let Some(row) = rows.next()? {
+                jobs += 1;
+                items += row.get::<_, u64>(1)?;
+                if jobs > KEPT || items > u64::from(ITEMS_KEPT) {
+                    old.push(row.get(0)?);
+                }
+            }
+            Ok(old)
+        })?;
+        for some in old.chunks(500) {
+            let some = some.to_vec();
+            let forgotten = self.store.write(move |tx| {
+                for id in some {
+                    tx.execute("DELETE FROM job_item WHERE job = ?1", [id.as_bytes()])?;
+                    tx.delete::<Job>(id)?;
+                }
+                Ok(())
+            });
+            forgotten.await?;
+        }
+        Ok(())
+    }
+}

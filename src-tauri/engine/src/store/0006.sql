@@ -1,0 +1,7 @@
+-- Changes of deployments are jobs, whose items end when their nodes tell how the change came out.
+ALTER TABLE job ADD COLUMN deployment TEXT AS (doc ->> '$.rollout.deployment');
+CREATE INDEX job_kind ON job (kind, created_at);
+CREATE INDEX job_item_open ON job_item (node) WHERE state IN ('waiting', 'running');
+
+-- What whoever added an image says of it.
+ALTER TABLE registry_tag ADD COLUMN description TEXT NOT NULL DEFAULT '';
