@@ -13,14 +13,15 @@ use edgedeck_agent::identity;
 use edgedeck_engine::{Actor, Clock, Engine, Session};
 use edgedeck_gateway::{Options, Running};
 use edgedeck_model::{
-    NodeId,
+    JobId, NodeId, Problem,
     api::ManageBody,
     deployment::{InstanceState, PartStatus, Reason, Wanted},
     join::JoinTokenKind,
     node::{Disk, Facts, Nic, Runtime},
 };
-use edgedeck_protocol::{Desired, FromAgent, Hello, JoinRequest, ToAgent, VERSIONS};
+use edgedeck_protocol::{Answer as Collected, Desired, FromAgent, Hello, JoinRequest, Task, ToAgent, VERSIONS};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::{
     sync::{mpsc::Receiver, watch},
@@ -87,13 +88,40 @@ impl Machine {
     }
 }
 
+/// The only file that these boxes have, and what is in it.
+pub const FILE: (&str, &[u8]) = ("/var/log/run 日志.log", b"a");
+
+fn hand_over(engine: &Arc<Engine>, job: JobId, node: NodeId, path: &str) -> Result<Collected, Problem> {
+    if path != FILE.0 {
+        return Err(Problem::not_found("file"));
+    }
+    let mut upload = engine.upload_job_file(job, node)?;
+    upload.write(FILE.1)?;
+    let sha256 = hex::encode(Sha256::digest(FILE.1));
+    upload.keep(&sha256)?;
+    Ok(Collected::Collected { sha256 })
+}
+
 /// What an agent does on its link.
-async fn live(session: Arc<Session>, mut frames: Receiver<ToAgent>, mut does: watch::Receiver<Does>) {
+async fn live(
+    engine: Arc<Engine>,
+    session: Arc<Session>,
+    mut frames: Receiver<ToAgent>,
+    mut does: watch::Receiver<Does>,
+) {
     let (mut desired, mut sequence) = (Desired::default(), 0);
     loop {
         tokio::select! {
             frame = frames.recv() => match frame {
                 Some(ToAgent::Desired(wanted)) => desired = wanted,
+                Some(ToAgent::Request { request, task: Task::FetchFile { job, path, .. } }) => {
+                    if *does.borrow() == Does::Nothing {
+                        continue;
+                    }
+                    let outcome = hand_over(&engine, job, session.node(), &path);
+                    let _heard = session.receive(FromAgent::Answer { request, outcome }).await;
+                    continue;
+                }
                 Some(_) => continue,
                 None => return,
             },
@@ -125,6 +153,7 @@ impl Lab for TingyuLab {
         let clock = Clock::manual(edgedeck_agent::now());
         let running = edgedeck_gateway::start(Options {
             tingyu: Some("127.0.0.1:0".parse()?),
+            registry: Some("127.0.0.1:0".parse()?),
             clock: clock.clone(),
             ..Options::new(data.path().join("lab"))
         })
@@ -262,7 +291,7 @@ impl TingyuLab {
         };
         session.receive(FromAgent::Facts(Box::new(facts))).await?;
         let (session, (does, told)) = (Arc::new(session), watch::channel(Does::All));
-        let task = tokio::spawn(live(session.clone(), frames, told));
+        let task = tokio::spawn(live(self.engine().clone(), session.clone(), frames, told));
         one.link = Some(Link { session, does, task });
         Ok(one)
     }

@@ -1,10 +1,12 @@
 //! The cases of Tingyu.
 
 mod containers;
+mod files;
+mod images;
 mod lab;
 mod nodes;
 
 use super::Chapter;
 pub use lab::TingyuLab;
 
-pub const CHAPTERS: &[Chapter<TingyuLab>] = &[nodes::CHAPTER, containers::CHAPTER];
+pub const CHAPTERS: &[Chapter<TingyuLab>] = &[nodes::CHAPTER, containers::CHAPTER, images::CHAPTER, files::CHAPTER];
