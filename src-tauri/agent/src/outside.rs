@@ -88,6 +88,22 @@ impl Outsides {
         present.registry.clone().filter(|account| account.address == registry)
     }
 
+    /// Where an image of the lab's registry can be had: its reference under each of the registry's addresses, as it is
+    /// given first. Nothing for images of others, and for those that are named by their digest.
+    pub fn places(&self, image: &str) -> Vec<String> {
+        let present = self.present.read();
+        let (Some(registry), Some(lab)) = (edgedeck_model::image::registry_of(image), &present.lab) else {
+            return Vec::new();
+        };
+        let is_lab = lab.addresses.iter().any(|address| address == registry);
+        let Some(path) = image.strip_prefix(registry).filter(|_| is_lab && !image.contains('@')) else {
+            return Vec::new();
+        };
+        let others = lab.addresses.iter().filter(|address| *address != registry);
+        let others = others.map(|address| format!("{address}{path}"));
+        std::iter::once(image.to_owned()).chain(others).collect()
+    }
+
     /// Keeps what the engine has sent and puts it to use.
     ///
     /// # Errors
@@ -245,6 +261,19 @@ mod tests {
             second.account("registry.lab:5000/a:1").unwrap().password,
             "a secret word"
         );
+        let places = |image: &str| second.places(image);
+        assert_eq!(
+            places("engine.lab:5443/a/b:1"),
+            ["engine.lab:5443/a/b:1", "10.0.0.1:5443/a/b:1"]
+        );
+        for other in [
+            "registry.lab:5000/a:1",
+            "a:1",
+            "engine.lab:5443/a@sha256:0",
+            "engine.lab:54430/a:1",
+        ] {
+            assert!(places(other).is_empty(), "{other}");
+        }
         assert!(second.account("other.lab:5000/a:1").is_none() && second.account("a:1").is_none());
         assert_eq!(
             second.account("engine.lab:5443/a:1").unwrap().password,

@@ -29,6 +29,7 @@ impl Engine {
         outcomes.push(("samples", self.flush_samples(false).await));
         if due(10 * SECOND) {
             outcomes.push(("store", self.judge_store().await));
+            outcomes.push(("changes", self.end_late_rollouts().await));
         }
         if due(MINUTE) {
             self.sample_lab();

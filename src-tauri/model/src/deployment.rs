@@ -96,7 +96,9 @@ impl Placement {
         if self.observed_generation < self.generation {
             return None;
         }
+        let is_open = |part: &PartStatus| part.reason.is_some_and(Reason::may_pass);
         match (self.wanted, self.state) {
+            (_, InstanceState::Failed | InstanceState::BackOff) if self.parts.iter().any(is_open) => None,
             (_, InstanceState::Failed | InstanceState::BackOff) => Some(false),
             (Wanted::Running, InstanceState::Running | InstanceState::Succeeded) => Some(true),
             (Wanted::Stopped, InstanceState::Stopped | InstanceState::Succeeded) => Some(true),
@@ -214,6 +216,13 @@ pub enum Reason {
     Exited,
     /// The container engine refused; `detail` has its words.
     Refused,
+}
+
+impl Reason {
+    /// Whether it may pass by itself: what has to be reached is not, at present.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::ImageUnreachable | Self::NoRuntime)
+    }
 }
 
 /// What a new deployment asks for.

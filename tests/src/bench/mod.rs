@@ -7,6 +7,7 @@ mod load;
 mod process;
 mod read;
 mod telemetry;
+mod upload;
 mod window;
 mod write;
 
@@ -70,7 +71,16 @@ fn percentile(values: &[f64], percent: usize) -> f64 {
 }
 
 /// All benches, by name.
-const NAMES: [&str; 7] = ["write", "read", "fleet", "fanout", "telemetry", "window", "idle"];
+const NAMES: [&str; 8] = [
+    "write",
+    "read",
+    "fleet",
+    "fanout",
+    "telemetry",
+    "upload",
+    "window",
+    "idle",
+];
 
 /// Runs one bench, or all.
 ///
@@ -88,6 +98,7 @@ pub async fn run(name: Option<&str>) -> Result<Vec<Figure>> {
             "write" => write::run().await?,
             "window" => window::run().await?,
             "idle" => idle::run().await?,
+            "upload" => upload::run().await?,
             "read" => read::run().await?,
             "fanout" => fanout::run().await?,
             "telemetry" => telemetry::run().await?,

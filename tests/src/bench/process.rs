@@ -40,6 +40,17 @@ pub async fn share_of_a_core(processes: &[u32], over: Duration) -> Result<f64> {
     Ok((used()? - before) / from.elapsed().as_secs_f64() * 100.0)
 }
 
+/// The most that a process has had in memory so far, in MiB.
+///
+/// # Errors
+/// When there is no such process.
+pub fn peak(process: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: f64 = line.context("VmHWM in status")?.trim_end_matches("kB").trim().parse()?;
+    Ok(kib / 1_024.0)
+}
+
 /// Proportional set size of a process, in MiB.
 pub fn pss(process: u32) -> Result<f64> {
     let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;

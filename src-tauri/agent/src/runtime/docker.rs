@@ -14,7 +14,8 @@ use bollard::{
     models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum},
     query_parameters::{
         CreateContainerOptions, CreateImageOptions, DownloadFromContainerOptions, EventsOptions,
-        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+        ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, StopContainerOptionsBuilder,
+        TagImageOptions,
     },
 };
 use edgedeck_model::{
@@ -49,6 +50,8 @@ pub(super) const LABEL_NPUS: &str = "edgedeck.npus";
 
 /// Seconds that the engine has to begin an answer.
 const ANSWER_SECONDS: u64 = 60;
+/// How long the lab's registry has to answer at one of its addresses.
+const REGISTRY_TIME: Duration = Duration::from_secs(3);
 /// A pull that brings nothing for this long has failed.
 const PULL_SILENCE: Duration = Duration::from_secs(120);
 
@@ -318,12 +321,15 @@ impl Runtime for Docker {
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
             Err(error) => return Err(trouble(&error)),
         }
-        tracing::info!(image, "pulling");
+        let place = nearest(self.outsides.places(&image))
+            .await
+            .unwrap_or_else(|| image.clone());
+        tracing::info!(image, place, "pulling");
         let options = CreateImageOptions {
-            from_image: Some(image.clone()),
+            from_image: Some(place.clone()),
             ..Default::default()
         };
-        let account = self.outsides.account(&image).map(|account| DockerCredentials {
+        let account = self.outsides.account(&place).map(|account| DockerCredentials {
             username: Some(account.account),
             password: Some(account.password),
             serveraddress: Some(account.address),
@@ -337,6 +343,16 @@ impl Runtime for Docker {
                 Ok(Some(Err(error))) => return Err(pull_trouble(&error)),
                 Ok(None) => break,
             }
+        }
+        if let (true, Some((name, tag))) = (place != image, image.rsplit_once(':')) {
+            let named = TagImageOptions {
+                repo: Some(name.to_owned()),
+                tag: Some(tag.to_owned()),
+            };
+            let named = client.tag_image(&place, Some(named)).await;
+            named.map_err(|error| trouble(&error))?;
+            // The other name does no harm where it stays.
+            let _gone = client.remove_image(&place, None::<RemoveImageOptions>, None).await;
         }
         // A pull can end without an error and without the image, for another architecture for instance.
         match client.inspect_image(&image).await {
@@ -478,6 +494,19 @@ fn trouble(error: &Error) -> Trouble {
         _ => Reason::NoRuntime,
     };
     Trouble::new(reason, words)
+}
+
+/// The first of these references whose registry answers from here; the engine that pulls is on the same box.
+async fn nearest(places: Vec<String>) -> Option<String> {
+    if places.len() < 2 {
+        return None;
+    }
+    let tried = places.into_iter().map(async |place| {
+        let registry = edgedeck_model::image::registry_of(&place)?.to_owned();
+        let answers = timeout(REGISTRY_TIME, tokio::net::TcpStream::connect(registry)).await;
+        matches!(answers, Ok(Ok(_))).then_some(place)
+    });
+    futures::future::join_all(tried).await.into_iter().flatten().next()
 }
 
 fn pull_trouble(error: &Error) -> Trouble {

@@ -12,12 +12,15 @@ use edgedeck_model::{
     job::{ItemState, Job, JobItem, JobKind, JobState, Rollout, Step},
     node::Node,
     text,
+    time::MINUTE,
 };
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 /// Changes that are over and kept; the oldest go.
 const KEPT: usize = 20_000;
+/// How long a node that has begun may go without an outcome, in milliseconds.
+const BEGUN_TIME: i64 = 10 * MINUTE;
 
 /// Items that wait for what becomes of a deployment on a node, the oldest first.
 fn open_items(connection: &Connection, node: NodeId, deployment: DeploymentId) -> Result<Vec<(JobId, JobItem)>> {
@@ -153,6 +156,34 @@ impl Tx<'_> {
 }
 
 impl Engine {
+    /// Ends as failed what was begun long ago and has come to nothing since.
+    pub(crate) async fn end_late_rollouts(&self) -> Result<()> {
+        let begun_before = self.clock.now().plus(-BEGUN_TIME);
+        let sql = "SELECT job_item.job, job_item.node, job.deployment FROM job_item INDEXED BY job_item_open \
+                   JOIN job ON job.id = job_item.job WHERE job_item.state IN ('waiting', 'running') \
+                   AND job_item.state = 'running' AND job.kind = 'deploy' AND job_item.doc ->> '$.started_at' < ?1";
+        let late = self.store.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let late = statement.query_map([begun_before.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok(late.collect::<rusqlite::Result<Vec<(Uuid, Uuid, String)>>>()?)
+        })?;
+        if late.is_empty() {
+            return Ok(());
+        }
+        let ended = self.store.write(move |tx| {
+            for (job, node, deployment) in late {
+                let (job, of) = (JobId(job), params![NodeId(node).to_string(), deployment]);
+                let placement = row::select::<Placement>(tx, "WHERE node = ?1 AND deployment = ?2", of)?;
+                let item = super::item(tx, job, NodeId(node))?.filter(|item| item.state == ItemState::Running);
+                if let (Some(placement), Some(item)) = (placement.first(), item) {
+                    tx.end_rollout(job, item, Err(failure(placement)))?;
+                }
+            }
+            Ok(())
+        });
+        ended.await
+    }
+
     /// Forgets the oldest changes of deployments that are over.
     pub(crate) async fn retain_rollouts(&self) -> Result<()> {
         let sql = "SELECT id, doc ->> '$.items' FROM job WHERE kind = 'deploy' AND state <> 'running' \

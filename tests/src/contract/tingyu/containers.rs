@@ -142,6 +142,16 @@ pub const CHAPTER: Chapter<TingyuLab> = Chapter {
                 lab.task(&one, 2).await?;
                 machine.does(Does::Fails);
                 lab.task(&one, 4).await?;
+                // What may pass by itself is waited for, but not for ever.
+                machine.does(Does::Tries);
+                let tried = lab.send("createContainers", &json!([spec("t-3")])).await?.success()?;
+                lab.task(tried.at("/data/0/jobid"), 2).await?;
+                lab.clock.advance(9 * 60_000);
+                lab.silence(Vec::new(), &[&machine]).await?;
+                lab.task(tried.at("/data/0/jobid"), 2).await?;
+                lab.clock.advance(2 * 60_000);
+                lab.silence(Vec::new(), &[&machine]).await?;
+                lab.task(tried.at("/data/0/jobid"), 4).await?;
                 // What has come to its end stays there, whatever becomes of the container.
                 machine.does(Does::All);
                 let changed = lab.ask("restartContainers", &[("name", "t-1,t-2")]).await?.success()?;

@@ -67,6 +67,8 @@ pub enum Does {
     All,
     /// Containers do not come up.
     Fails,
+    /// The registry does not answer.
+    Tries,
 }
 
 impl Machine {
@@ -135,6 +137,10 @@ async fn live(
         let report = observed(&desired, sequence, |workload, name| match (does, workload.wanted) {
             (Does::Begins, _) => part(name, InstanceState::Pulling),
             (_, Wanted::Stopped) => part(name, InstanceState::Stopped),
+            (Does::Tries, _) => PartStatus {
+                reason: Some(Reason::ImageUnreachable),
+                ..part(name, InstanceState::Failed)
+            },
             (Does::Fails, _) => PartStatus {
                 reason: Some(Reason::ImageNotFound),
                 ..part(name, InstanceState::Failed)
