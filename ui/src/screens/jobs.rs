@@ -101,8 +101,8 @@ pub fn Jobs() -> impl IntoView {
     let columns = vec![
         Column::new("what", WHAT, 160, |job: &Arc<Job>| text::job_title(job, lang()))
             .view(|job| {
-                let job = job.clone();
-                view! { <a href=format!("/jobs/{}", job.id)>{move || text::job_title(&job, lang())}</a> }
+                let (to, job) = (format!("/jobs/{}", job.id), job.clone());
+                view! { <a href=to>{move || text::job_title(&job, lang())}</a> }
             })
             .share(2),
         Column::new("state", STATE, 110, |job: &Arc<Job>| {

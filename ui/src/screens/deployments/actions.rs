@@ -1,6 +1,6 @@
-//! What can be done with a deployment: another version, stop, start, back to the version before, undeploy.
+//! What can be done with a deployment: another version, stop, start, a restart, back to the version before, undeploy.
 //!
-//! `data-test`: `change-version`, `stop`, `start`, `roll-back`, `undeploy`, and those of the confirmation.
+//! `data-test`: `change-version`, `stop`, `start`, `restart`, `roll-back`, `undeploy`, and those of the confirmation.
 
 use crate::{
     api,
@@ -22,6 +22,7 @@ texts! {
     CHANGE_VERSION: "更换版本", "Change version";
     STOP: "停止", "Stop";
     START: "启动", "Start";
+    RESTART: "重启", "Restart";
     ROLL_BACK: "回退到 {label}", "Back to {label}";
     ROLL_BACK_NONE: "没有可以返回的版本", "There is no version to go back to";
     UNDEPLOY: "移除部署", "Undeploy";
@@ -31,6 +32,10 @@ texts! {
     BACK_TEXT: "以下节点上的实例会停止，并以该版本启动。", "The instances on these nodes stop and start as that version.";
     UNDEPLOY_TITLE: "移除部署 {name}？", "Undeploy {name}?";
     UNDEPLOY_TEXT: "以下节点上的实例会停止，其容器、进程和文件都会删除。应用及其版本保留。", "The instances on these nodes stop, and their containers, processes and files go. The app and its versions stay.";
+    UNDEPLOY_INLINE_TEXT: "以下节点上的实例会停止，其容器、进程和文件都会删除。随此部署定义的应用也会删除。", "The instances on these nodes stop, and their containers, processes and files go. So does the app, which was written down with this deployment.";
+    RESTART_TITLE: "重启 {name}？", "Restart {name}?";
+    RESTART_TEXT: "以下节点上的实例会被相同的新实例替换。", "The instances on these nodes are replaced by new ones of the same.";
+    RESTARTED: "正在重启 {name}", "Restarting {name}";
     STOPPED: "正在停止 {name}", "Stopping {name}";
     STARTED: "正在启动 {name}", "Starting {name}";
     WENT_BACK: "正在回退 {name}", "Taking {name} back";
@@ -41,6 +46,7 @@ texts! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
     Stop,
+    Restart,
     Back,
     Undeploy,
 }
@@ -110,6 +116,13 @@ pub fn Actions(id: DeploymentId) -> impl IntoView {
             },
             STOPPED,
         ),
+        Question::Restart => update(
+            UpdateDeploymentBody {
+                restart: true,
+                ..UpdateDeploymentBody::default()
+            },
+            RESTARTED,
+        ),
         Question::Back => update(
             UpdateDeploymentBody {
                 version: previous.get_untracked(),
@@ -133,15 +146,23 @@ pub fn Actions(id: DeploymentId) -> impl IntoView {
         let facts: &[(&str, &dyn std::fmt::Display)] = &[("name", &name()), ("label", &label)];
         match question.get() {
             Question::Stop => STOP_TITLE,
+            Question::Restart => RESTART_TITLE,
             Question::Back => BACK_TITLE,
             Question::Undeploy => UNDEPLOY_TITLE,
         }
         .with(facts)
     });
+    let is_inline = Memo::new(move |_| {
+        store().apps.track();
+        let app = deployment.with(|deployment| deployment.as_ref().map(|deployment| deployment.app));
+        app.is_some_and(|app| lab(|lab| lab.apps.get(&app).is_some_and(|app| app.inline)))
+    });
     let words = Signal::derive(move || {
         match question.get() {
             Question::Stop => STOP_TEXT,
+            Question::Restart => RESTART_TEXT,
             Question::Back => BACK_TEXT,
+            Question::Undeploy if is_inline.get() => UNDEPLOY_INLINE_TEXT,
             Question::Undeploy => UNDEPLOY_TEXT,
         }
         .get()
@@ -149,6 +170,7 @@ pub fn Actions(id: DeploymentId) -> impl IntoView {
     });
     let verb = Signal::derive(move || match question.get() {
         Question::Stop => STOP.get().to_owned(),
+        Question::Restart => RESTART.get().to_owned(),
         Question::Back => ROLL_BACK.with(&[("label", &previous_label().unwrap_or_default())]),
         Question::Undeploy => UNDEPLOY.get().to_owned(),
     });
@@ -163,6 +185,7 @@ pub fn Actions(id: DeploymentId) -> impl IntoView {
                 when=move || of(|deployment| deployment.wanted == Wanted::Running)
                 fallback=move || view! { <Button label=START sign=Icon::Play busy=change.busy press=start test="start"/> }
             >
+                <Button label=RESTART sign=Icon::Retry press=Callback::new(move |()| ask(Question::Restart)) test="restart"/>
                 <Button label=STOP sign=Icon::Stop press=Callback::new(move |()| ask(Question::Stop)) test="stop"/>
             </Show>
             <Show when=move || previous.with(Option::is_some)>

@@ -1,6 +1,6 @@
 //! One deployment: what is wanted, what is seen on each node, and what happened.
 //!
-//! `data-test`: `deployment-title`, `deployment-facts`, `tab-instances`, `tab-history`, `history`; those of `actions` and
+//! `data-test`: `deployment-title`, `deployment-facts`, `last-change`, `tab-instances`, `tab-history`, `history`; those of `actions` and
 //! `instances`.
 
 use super::{actions::Actions, instances::Instances, seen_counts, target_words};
@@ -34,6 +34,7 @@ texts! {
     BEFORE: "（之前为 {label}）", "(before: {label})";
     TARGET: "目标", "Target";
     WANTED: "期望", "Wanted";
+    CHANGE: "最近变更", "Last change";
     UPDATED: "修改时间", "Changed";
     CREATED: "创建时间", "Made";
     INSTANCES: "实例", "Instances";
@@ -94,6 +95,13 @@ fn Body(id: DeploymentId, deployment: Memo<Option<Arc<Deployment>>>) -> impl Int
             _ => view! { <span>{words}</span> }.into_any(),
         })
     };
+    // The job may be one of long ago, which this window does not hold.
+    let change = move || {
+        store().jobs.track();
+        let id = deployment.with(|deployment| deployment.as_ref().and_then(|deployment| deployment.job))?;
+        let job = lab(|lab| lab.jobs.get(&id).cloned())?;
+        Some((format!("/jobs/{id}"), text::job_state(job.state, lang())))
+    };
     let faces = Signal::derive(|| {
         [("instances", INSTANCES), ("history", HISTORY)]
             .map(|(key, word)| (key.to_owned(), word.get().to_owned()))
@@ -116,6 +124,9 @@ fn Body(id: DeploymentId, deployment: Memo<Option<Arc<Deployment>>>) -> impl Int
                     <div><dt>{APP.t()}</dt><dd>{app}</dd></div>
                     <div><dt>{VERSION.t()}</dt><dd data-test="present-version">{version}</dd></div>
                     <div><dt>{TARGET.t()}</dt><dd>{target}</dd></div>
+                    {move || change().map(|(to, what)| view! {
+                        <div><dt>{CHANGE.t()}</dt><dd><a href=to data-test="last-change">{what}</a></dd></div>
+                    })}
                     <div><dt>{UPDATED.t()}</dt><dd>{move || of(&|deployment| format::ago(deployment.updated_at))}</dd></div>
                     <div><dt>{CREATED.t()}</dt><dd>{move || of(&|deployment| format::minute(deployment.created_at))}</dd></div>
                 </dl>
