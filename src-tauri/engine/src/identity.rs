@@ -113,7 +113,7 @@ impl Tries {
     }
 }
 
-fn hash(secret: &str) -> String {
+pub(crate) fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret))
 }
 
@@ -150,7 +150,7 @@ fn role_key(role: Role) -> &'static str {
     }
 }
 
-fn role_of(key: &str) -> Role {
+pub(crate) fn role_of(key: &str) -> Role {
     match key {
         "admin" => Role::Admin,
         "operator" => Role::Operator,
@@ -183,7 +183,7 @@ fn token_of(row: &Row<'_>) -> rusqlite::Result<ApiToken> {
     })
 }
 
-fn user_by_name(connection: &Connection, name: &str) -> Result<Option<(User, String)>> {
+pub(crate) fn user_by_name(connection: &Connection, name: &str) -> Result<Option<(User, String)>> {
     let sql = format!("SELECT {USER_COLUMNS}, password FROM user WHERE name = ?1");
     Ok(connection
         .query_row(&sql, [name], |row| Ok((user_of(row)?, row.get(6)?)))
@@ -306,7 +306,7 @@ impl Engine {
         Ok(Some(password))
     }
 
-    /// Gives a user a new password and ends their sessions; for the one who forgot it and sits at the machine.
+    /// Gives a user a new password and ends their sessions and cloud tokens; for the one who forgot it and sits at the machine.
     ///
     /// # Errors
     /// [`Code::NotFound`], [`Code::Invalid`].
@@ -348,7 +348,7 @@ impl Engine {
     }
 
     /// Whether a password is the one behind this hash, unless too many were wrong before it.
-    async fn try_password(
+    pub(crate) async fn try_password(
         &self,
         actor: &Actor,
         given: &str,
@@ -459,7 +459,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Changes one's own password and ends one's other sessions.
+    /// Changes one's own password and ends one's other sessions and cloud tokens.
     ///
     /// # Errors
     /// [`Code::WrongPassword`], [`Code::Invalid`].
@@ -524,7 +524,7 @@ impl Engine {
         Ok(user.await?)
     }
 
-    /// Deletes a user and ends their sessions.
+    /// Deletes a user and ends their sessions, cloud tokens and access keys.
     ///
     /// # Errors
     /// [`Code::NotFound`]; [`Code::Conflict`] for the last administrator.
@@ -541,6 +541,7 @@ impl Engine {
                 return Err(Problem::conflict("last-admin").into());
             }
             end_sessions(tx, id)?;
+            tx.execute("DELETE FROM access_key WHERE user = ?1", [id.0])?;
             tx.execute("DELETE FROM user WHERE id = ?1", [id.0])?;
             tx.audit(&actor, "user.delete", &user.name)
         });
@@ -621,5 +622,6 @@ impl Engine {
 
 fn end_sessions(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     tx.execute("DELETE FROM session WHERE user = ?1", [user.0])?;
+    tx.execute("DELETE FROM cloud_token WHERE user = ?1", [user.0])?;
     Ok(())
 }

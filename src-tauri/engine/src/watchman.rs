@@ -91,6 +91,7 @@ impl Engine {
                 tx.execute("DELETE FROM audit WHERE at < ?1", [before(AUDIT_KEPT)])?;
                 tx.execute("DELETE FROM samples WHERE start < ?1", [before(SAMPLES_KEPT)])?;
                 tx.execute("DELETE FROM join_token WHERE expires_at < ?1", [tx.now().0])?;
+                tx.execute("DELETE FROM cloud_token WHERE expires_at < ?1", [tx.now().0])?;
                 Ok(())
             })
             .await

@@ -4,7 +4,8 @@
 
 use crate::{
     AlarmId, ApiTokenId, AppId, ClientCertificateId, DeploymentId, GroupId, JobId, JoinTokenId, NodeId, PlacementId,
-    Time, UserId, VersionId,
+    ProjectId, Time, UserId, VersionId,
+    access_key::AccessKey,
     alarm::{Alarm, Thresholds},
     app::{App, Spec, Version},
     audit::AuditEntry,
@@ -18,6 +19,7 @@ use crate::{
     job::{Job, JobItem},
     join::{JoinToken, JoinTokenKind, NewJoinToken},
     node::{Line, Node, NodeRow, NodeState},
+    project::Project,
     software::{Software, Source},
     telemetry::{Series, SeriesQuery},
     user::{ApiToken, Me, Role, User},
@@ -176,6 +178,16 @@ endpoints! {
     ListApiTokens: Get "/api/tokens", ADMIN, (), (), () => Vec<ApiToken>;
     CreateApiToken: Post "/api/tokens", ADMIN, (), (), NewApiTokenBody => NewApiToken;
     DeleteApiToken: Delete "/api/tokens/{id}", ADMIN, ById<ApiTokenId>, (), () => ();
+    /// The tenants of the cloud dialects.
+    ListProjects: Get "/api/projects", ADMIN, (), (), () => Vec<Project>;
+    CreateProject: Post "/api/projects", ADMIN, (), (), ProjectBody => Project;
+    UpdateProject: Put "/api/projects/{id}", ADMIN, ById<ProjectId>, (), ProjectBody => Project;
+    /// Deletes a project that has no access keys; its tokens end.
+    DeleteProject: Delete "/api/projects/{id}", ADMIN, ById<ProjectId>, (), () => ();
+    ListAccessKeys: Get "/api/access-keys", ADMIN, (), (), () => Vec<AccessKey>;
+    CreateAccessKey: Post "/api/access-keys", ADMIN, (), (), NewAccessKeyBody => NewAccessKey;
+    /// Refuses what is signed with it from now on; by the key itself.
+    RevokeAccessKey: Delete "/api/access-keys/{id}", ADMIN, ById<String>, (), () => ();
 
     ListClientCertificates: Get "/api/client-certificates", ADMIN, (), (), () => Vec<ClientCertificate>;
     /// A client certificate for the MEF dialect, made by the lab's CA.
@@ -556,6 +568,28 @@ pub struct NewApiTokenBody {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewApiToken {
     pub token: ApiToken,
+    /// Shown once.
+    pub secret: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProjectBody {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewAccessKeyBody {
+    pub user: UserId,
+    pub project: ProjectId,
+    #[serde(default)]
+    pub description: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewAccessKey {
+    pub key: AccessKey,
     /// Shown once.
     pub secret: String,
 }

@@ -42,6 +42,8 @@ ids! {
     ApiTokenId,
     AuditId,
     ClientCertificateId,
+    /// A tenant of the cloud dialects.
+    ProjectId,
     /// Administrative work that takes its time.
     JobId,
 }

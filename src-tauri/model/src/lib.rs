@@ -3,6 +3,7 @@
 //! Everything here is pure: no I/O, no clock, no threads. The same code runs in the engine and, compiled to
 //! WebAssembly, in the browser, so a form cannot accept what the engine refuses. May depend on serde and uuid only.
 
+pub mod access_key;
 pub mod alarm;
 pub mod api;
 pub mod app;
@@ -21,6 +22,7 @@ pub mod name;
 pub mod node;
 pub mod npu;
 pub mod problem;
+pub mod project;
 pub mod software;
 pub mod telemetry;
 pub mod text;

@@ -166,6 +166,8 @@ pub fn item_state(state: ItemState, lang: Lang) -> &'static str {
 /// What an audit line's action is called; one that this version does not know keeps its key.
 pub fn action(key: &str, lang: Lang) -> &str {
     let words = match key {
+        "access-key.create" => ("创建访问密钥", "Access key made"),
+        "access-key.revoke" => ("吊销访问密钥", "Access key revoked"),
         "alarm.acknowledge" => ("确认告警", "Alarm acknowledged"),
         "api-token.create" => ("创建 API 令牌", "API token made"),
         "api-token.delete" => ("删除 API 令牌", "API token deleted"),
@@ -184,6 +186,9 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "certificate.show" => ("出示证书", "Certificate shown"),
         "client-certificate.create" => ("创建客户端证书", "Client certificate made"),
         "client-certificate.revoke" => ("吊销客户端证书", "Client certificate revoked"),
+        "cloud.call" => ("调用云接口", "Cloud API called"),
+        "cloud-token.create" => ("获取云令牌", "Cloud token issued"),
+        "cloud-token.revoke" => ("吊销云令牌", "Cloud token revoked"),
         "deployment.create" => ("创建部署", "Deployment made"),
         "deployment.delete" => ("删除部署", "Deployment deleted"),
         "deployment.update" => ("修改部署", "Deployment changed"),
@@ -206,6 +211,9 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "node.remove" => ("移除节点", "Node removed"),
         "node.update" => ("修改节点", "Node changed"),
         "package.upload" => ("上传程序包", "Package uploaded"),
+        "project.create" => ("创建项目", "Project made"),
+        "project.delete" => ("删除项目", "Project deleted"),
+        "project.update" => ("修改项目", "Project changed"),
         "report.create" => ("生成报告", "Report made"),
         "registry.delete" => ("删除镜像仓库", "Image registry deleted"),
         "registry.update" => ("设置镜像仓库", "Image registry set"),
@@ -231,6 +239,7 @@ pub fn outcome(key: &str, lang: Lang) -> &str {
         "forbidden" => ("无权限", "Not allowed"),
         "invalid" => ("字段不合规则", "Field breaks a rule"),
         "locked" => ("已锁定", "Locked out"),
+        "not-found" => ("不存在", "Does not exist"),
         "taken" => ("已存在", "Exists already"),
         "unauthenticated" => ("身份无效", "Not accepted"),
         "wrong-password" => ("用户名或密码错误", "Wrong name or password"),
@@ -595,6 +604,8 @@ pub fn noun(key: &str, lang: Lang) -> &str {
         "job" => ("作业", "job"),
         "registry" => ("镜像仓库", "image registry"),
         "client-certificate" => ("客户端证书", "client certificate"),
+        "project" => ("项目", "project"),
+        "access-key" => ("访问密钥", "access key"),
         "serial" => ("序列号", "serial number"),
         "page" => ("页面", "page"),
         other => return other,
@@ -837,6 +848,16 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
             "{n} 个有效的客户端证书由先前的 CA 签发，将不再被接受",
             "{n} good client certificates come from the former CA and would be refused",
         ),
+        "project-name" => (
+            "须为 1 至 64 个字母、数字、- 或 _，如 cn-north-4",
+            "must have 1 to 64 letters, digits, - or _, as cn-north-4",
+        ),
+        "project-default" => ("这是实验室自身的项目", "it is the lab's own project"),
+        "project-in-use" => (
+            "项目还有访问密钥，请先吊销",
+            "the project has access keys; revoke them first",
+        ),
+        "signature-used" => ("该签名已使用过", "this signature was used before"),
         "joined-already" => ("本机已加入", "this machine is joined already"),
         "no-agent" => (
             "没有适用于该架构的代理程序",

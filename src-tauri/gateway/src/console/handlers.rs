@@ -149,6 +149,13 @@ fn administration(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
         ListApiTokens(call) Ok(call.console.engine.list_api_tokens()?);
         CreateApiToken(call) call.console.engine.create_api_token(&call.caller.actor(), call.body).await;
         DeleteApiToken(call) call.console.engine.delete_api_token(&call.caller.actor(), call.args.id).await;
+        ListProjects(call) Ok(call.console.engine.list_projects()?);
+        CreateProject(call) call.console.engine.create_project(&call.caller.actor(), call.body).await;
+        UpdateProject(call) call.console.engine.update_project(&call.caller.actor(), call.args.id, call.body).await;
+        DeleteProject(call) call.console.engine.delete_project(&call.caller.actor(), call.args.id).await;
+        ListAccessKeys(call) Ok(call.console.engine.list_access_keys()?);
+        CreateAccessKey(call) call.console.engine.create_access_key(&call.caller.actor(), call.body).await;
+        RevokeAccessKey(call) call.console.engine.revoke_access_key(&call.caller.actor(), call.args.id).await;
         CreateClientCertificate(call) {
             call.console.engine.create_client_certificate(&call.caller.actor(), call.body.name).await
         };
