@@ -178,6 +178,7 @@ impl Edgedeckd {
             ("console", Ipv4Addr::LOCALHOST),
             ("agents", agents),
             ("mef", Ipv4Addr::LOCALHOST),
+            ("cloud", Ipv4Addr::LOCALHOST),
             ("tingyu", Ipv4Addr::LOCALHOST),
             ("registry", agents),
         ] {

@@ -159,7 +159,18 @@ impl Web {
         let driver = Process::start(&mut command).context("WebKitWebDriver; `cargo xtask test` installs it")?;
         let binary = program("edgedeck")?;
         let free = "127.0.0.1:0";
-        let args = ["--agents", agents, "--mef", free, "--tingyu", free, "--registry", free];
+        let args = [
+            "--agents",
+            agents,
+            "--mef",
+            free,
+            "--cloud",
+            free,
+            "--tingyu",
+            free,
+            "--registry",
+            free,
+        ];
         let capabilities = json!({ "webkitgtk:browserOptions": { "binary": binary, "args": args } });
         let client = session(port, capabilities).await?;
         Ok(Self {

@@ -154,6 +154,8 @@ fn a_taken_port_is_said() -> Result<()> {
             &address,
             "--agents",
             "127.0.0.1:0",
+            "--cloud",
+            "127.0.0.1:0",
             "--tingyu",
             "127.0.0.1:0",
             "--registry",

@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Where MEF Center's API is served · MEF 接口地址
     #[arg(long, default_value = "0.0.0.0:30035")]
     mef: SocketAddr,
+    /// Where the cloud APIs and their identity service are served · 云接口与身份服务地址
+    #[arg(long, default_value = "0.0.0.0:8445")]
+    cloud: SocketAddr,
     /// Where Tingyu's API is served; requests from other machines need an API token · Tingyu 接口地址；其他机器的请求需要接口令牌
     #[arg(long, default_value = "127.0.0.1:8446")]
     tingyu: SocketAddr,
@@ -60,6 +63,7 @@ impl Arguments {
             console: self.console,
             agents: Some(self.agents),
             mef: Some(self.mef),
+            cloud: Some(self.cloud),
             tingyu: Some(self.tingyu),
             registry: Some(self.registry),
             agent_files: self.agent_files.clone(),

@@ -4,6 +4,7 @@ use crate::{
     agent_files,
     console::{self, Console, LocalOperator},
     dialects::{
+        cloud,
         mef::{self, MefOptions},
         tingyu,
     },
@@ -36,6 +37,8 @@ pub struct Options {
     pub agents: Option<SocketAddr>,
     /// Where the MEF dialect listens.
     pub mef: Option<SocketAddr>,
+    /// Where the cloud dialects and their identity service listen.
+    pub cloud: Option<SocketAddr>,
     /// Where the Tingyu dialect listens.
     pub tingyu: Option<SocketAddr>,
     /// Where the image registry listens.
@@ -53,6 +56,7 @@ impl Options {
             console: None,
             agents: None,
             mef: None,
+            cloud: None,
             tingyu: None,
             registry: None,
             mef_options: MefOptions::default(),
@@ -110,7 +114,7 @@ pub enum StartError {
 /// A lab that runs.
 pub struct Running {
     pub engine: Arc<Engine>,
-    /// Where each listener really listens, by name: `console`, `agents`, `mef`, `tingyu`, `registry`.
+    /// Where each listener really listens, by name: `console`, `agents`, `mef`, `cloud`, `tingyu`, `registry`.
     pub listeners: BTreeMap<String, SocketAddr>,
     console: Arc<Console>,
     stop: CancellationToken,
@@ -130,6 +134,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         ("console", options.console),
         ("agents", options.agents),
         ("mef", options.mef),
+        ("cloud", options.cloud),
         ("tingyu", options.tingyu),
         ("registry", options.registry),
     ];
@@ -172,6 +177,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             "console" => (Admission::Anybody, console::router(console.clone())),
             "agents" => (Admission::Nodes, fleet::router(engine.clone(), agent_files.clone())),
             "registry" => (Admission::Anybody, registry::router(engine.clone())),
+            "cloud" => (Admission::Anybody, cloud::router(engine.clone())),
             "tingyu" => (Admission::Anybody, tingyu::router(engine.clone())),
             _ => (
                 Admission::Clients,

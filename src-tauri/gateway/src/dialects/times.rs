@@ -26,6 +26,11 @@ pub fn utc(time: Time) -> String {
     stamp(time).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// RFC 3339 in UTC, to the microsecond.
+pub fn micro(time: Time) -> String {
+    stamp(time).strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
 /// RFC 3339 in UTC, to the nanosecond.
 pub fn precise(time: Time) -> String {
     stamp(time).strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()
@@ -40,9 +45,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_two_forms() {
+    fn times_have_their_forms() {
         let time = Time(1_672_111_773_999);
         assert_eq!(utc(time), "2022-12-27T03:29:33Z");
+        assert_eq!(micro(time), "2022-12-27T03:29:33.999000Z");
         let shanghai = LocalTimes(TimeZone::get("Asia/Shanghai").unwrap());
         assert_eq!(shanghai.text(time), "2022-12-27 11:29:33");
     }

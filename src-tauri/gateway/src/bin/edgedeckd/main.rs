@@ -95,6 +95,9 @@ struct Serve {
     /// Where MEF Center's API is served · MEF 接口地址
     #[arg(long, default_value = "0.0.0.0:30035")]
     mef: SocketAddr,
+    /// Where the cloud APIs and their identity service are served · 云接口与身份服务地址
+    #[arg(long, default_value = "0.0.0.0:8445")]
+    cloud: SocketAddr,
     /// Where Tingyu's API is served; requests from other machines need an API token · Tingyu 接口地址；其他机器的请求需要接口令牌
     #[arg(long, default_value = "127.0.0.1:8446")]
     tingyu: SocketAddr,
@@ -156,6 +159,7 @@ async fn serve(options: Serve) -> Result<()> {
         console: Some(options.console),
         agents: Some(options.agents),
         mef: Some(options.mef),
+        cloud: Some(options.cloud),
         tingyu: Some(options.tingyu),
         registry: Some(options.registry),
         ..Options::new(options.data.data)
