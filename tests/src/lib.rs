@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod bench;
 pub mod client;
+pub mod cloud;
 pub mod contract;
 pub mod curl;
 pub mod disk;

@@ -222,6 +222,11 @@ impl Document {
             .get(operation.method.as_str().to_ascii_lowercase())
     }
 
+    /// What the document has under a key of its own at the top, as test vectors.
+    pub fn extension(&self, key: &str) -> Option<&Value> {
+        self.root.get(key)
+    }
+
     /// Whether an answer is a success: by the status, and for the systems that put errors into the body (MEF Center,
     /// Tingyu) by the code there.
     pub fn is_success(&self, status: u16, body: Option<&Value>) -> bool {

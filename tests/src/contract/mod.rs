@@ -12,6 +12,7 @@
 
 pub mod case;
 pub mod client;
+pub mod cloud;
 pub mod document;
 pub mod mef;
 mod observed;

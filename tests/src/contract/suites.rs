@@ -1,5 +1,6 @@
 //! The table of all documents with their cases.
 
+use super::cloud;
 use super::document::Document;
 use super::mef;
 use super::suite::Suite;
@@ -15,6 +16,8 @@ fn suite(name: &'static str) -> Suite {
         "mef-center" => Suite::of(name, mef::CHAPTERS)
             .excused(mef::EXCUSED)
             .departed(mef::DEPARTED),
+        "hilens" => Suite::of(name, cloud::HILENS),
+        "servicestage-v3" => Suite::of(name, cloud::SERVICESTAGE_V3),
         "tingyu" => Suite::of(name, tingyu::CHAPTERS),
         _ => Suite::empty(name),
     }

@@ -252,3 +252,122 @@ async fn received(headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, Refus
         Err(_) => Err(Refused::Broken),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, routing::get};
+    use edgedeck_engine::{Clock, CloudLogin, Options, Scope};
+    use edgedeck_model::api::{NewUserBody, ProjectBody};
+    use tower::ServiceExt;
+
+    const PASSWORD: &str = "correct horse";
+
+    async fn opened(data: &std::path::Path) -> Arc<Engine> {
+        let options = Options {
+            data: data.to_owned(),
+            clock: Clock::system(),
+            hosts: Default::default(),
+            addresses: Vec::new(),
+        };
+        Engine::open(options).await.unwrap()
+    }
+
+    async fn token(engine: &Engine, name: &str, role: Role, project: &str) -> String {
+        let body = NewUserBody {
+            name: name.to_owned(),
+            password: PASSWORD.to_owned(),
+            role,
+        };
+        engine.create_user(&Actor::engine(), body).await.unwrap();
+        let login = CloudLogin::Password {
+            domain: "EdgeDeck".to_owned(),
+            name: name.to_owned(),
+            password: PASSWORD.to_owned().into(),
+        };
+        let scope = Scope {
+            id: None,
+            name: Some(project.to_owned()),
+        };
+        engine.issue_cloud_token(login, scope, "").await.unwrap().secret
+    }
+
+    /// A dialect as they will be, with words of its own.
+    fn dialect(engine: &Arc<Engine>) -> Router {
+        let door = Door {
+            engine: engine.clone(),
+            say: |refused| (StatusCode::IM_A_TEAPOT, format!("{refused:?}")).into_response(),
+        };
+        let whose = async |caller: Caller| format!("{} {}", caller.actor.name, caller.project().name);
+        let things = get(whose).post(whose).put(whose).patch(whose).delete(whose);
+        let routes = Router::new()
+            .route("/v3/{project_id}/things", things.clone())
+            .route("/v1/market", things);
+        super::super::guard(routes, &door).with_state(engine.clone())
+    }
+
+    async fn said(router: &Router, method: &str, path: &str, token: &str) -> String {
+        let request = axum::http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(TOKEN, token);
+        let answer = router
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        let bytes = to_bytes(answer.into_body(), 10_000).await.unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_role_allows_methods_and_a_path_names_the_project() {
+        let data = tempfile::tempdir().unwrap();
+        let engine = opened(&data.path().join("lab")).await;
+        let body = ProjectBody {
+            name: "other".to_owned(),
+            description: String::new(),
+        };
+        let other = engine.create_project(&Actor::engine(), body).await.unwrap().id.hex();
+        let own = engine.list_projects().unwrap()[0].id.hex();
+        let viewer = token(&engine, "viewer", Role::Viewer, "default").await;
+        let operator = token(&engine, "operator", Role::Operator, "default").await;
+        let admin = token(&engine, "admin", Role::Admin, "other").await;
+        let router = dialect(&engine);
+        let (own, other) = (format!("/v3/{own}/things"), format!("/v3/{other}/things"));
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let by_viewer = if method == "GET" { "viewer default" } else { "Role" };
+            assert_eq!(said(&router, method, &own, &viewer).await, by_viewer, "{method}");
+            assert_eq!(
+                said(&router, method, "/v1/market", &viewer).await,
+                by_viewer,
+                "{method}"
+            );
+            assert_eq!(
+                said(&router, method, &own, &operator).await,
+                "operator default",
+                "{method}"
+            );
+            assert_eq!(said(&router, method, &other, &admin).await, "admin other", "{method}");
+            for (path, token) in [(&other, &viewer), (&other, &operator), (&own, &admin)] {
+                assert_eq!(said(&router, method, path, token).await, "OtherProject", "{method}");
+            }
+            assert_eq!(said(&router, method, &own, "guessed").await, "Token", "{method}");
+            let nobody = axum::http::Request::builder()
+                .method(method)
+                .uri(&own)
+                .body(Body::empty());
+            let answer = router.clone().oneshot(nobody.unwrap()).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::IM_A_TEAPOT);
+        }
+        // An encoded id is the same id, and more than an id is none.
+        let id = &own[4..36];
+        let encoded = format!("/v3/%{:02x}{}/things", id.as_bytes()[0], &id[1..]);
+        assert_eq!(said(&router, "GET", &encoded, &viewer).await, "viewer default");
+        let more = format!("/v3/{id}%2F/things");
+        assert_eq!(said(&router, "GET", &more, &viewer).await, "OtherProject");
+        let audit = engine.list_audit(&Default::default()).unwrap().items;
+        let told = audit.iter().find(|line| line.action == "cloud.call").unwrap();
+        assert_eq!((told.actor.as_str(), told.outcome.as_str()), ("viewer", "forbidden"));
+    }
+}
