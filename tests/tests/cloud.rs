@@ -9,8 +9,10 @@ use edgedeck_model::{
     user::Role,
 };
 use edgedeck_tests::{
-    cloud::{CloudLab, Key, PASSWORD, Plain},
+    client::Console,
+    cloud::{CloudLab, Key, PASSWORD, Plain, stamp},
     programs::Edgedeckd,
+    web::Web,
 };
 use reqwest::{Method, Request, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -139,7 +141,7 @@ async fn a_signed_request_passes_as_it_was_signed_and_not_otherwise() -> Result<
     let head = altered(&lab, &key, &plain, |request| *request.method_mut() = Method::HEAD).await?;
     ensure!(head.status() == 401);
     let now = lab.clock.now();
-    let later = edgedeck_tests::cloud::stamp(now.plus(SECOND));
+    let later = stamp(now.plus(SECOND));
     let date = |request: &mut Request| {
         _ = request
             .headers_mut()
@@ -613,4 +615,68 @@ async fn edgedeckd_serves_it_and_tells_no_secret() -> Result<()> {
         ensure!(!told.contains(secret.as_str()), "a secret is told");
     }
     Ok(())
+}
+
+/// A project and a key, from the page to a signed request and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_projects_are_made_on_the_page() -> Result<()> {
+    let engine = Edgedeckd::start().await?;
+    let (address, cloud) = (engine.listeners["console"], engine.listeners["cloud"]);
+    let web = Web::chromium(&format!("https://{address}/access"), (1280, 900), "zh").await?;
+    web.fill("[data-test=name]", "admin").await?;
+    web.fill("[data-test=password]", &engine.password).await?;
+    web.click("[data-test=submit]").await?;
+    web.click("[data-test=tab-projects]").await?;
+    web.shows("[data-test=projects-table]", "default（实验室自身）").await?;
+    // The lab's own takes the name of the region that scripts ask for.
+    web.click("[data-test=edit-project]").await?;
+    web.fill("[data-test=project-name]", "华北").await?;
+    web.shows("[data-test=project-dialog]", "须为 1 至 64 个字母").await?;
+    web.fill("[data-test=project-name]", "cn-north-4").await?;
+    web.click("[data-test=save-project]").await?;
+    web.shows("[data-test=projects-table]", "cn-north-4（实验室自身）")
+        .await?;
+    web.click("[data-test=new-project]").await?;
+    web.fill("[data-test=project-name]", "cn-north-4").await?;
+    web.click("[data-test=save-project]").await?;
+    web.shows("[data-test=project-dialog]", "项目 cn-north-4 已存在")
+        .await?;
+    web.fill("[data-test=project-name]", "cn-north-4_lab").await?;
+    web.click("[data-test=save-project]").await?;
+    web.shows("[data-test=projects-table]", "cn-north-4_lab").await?;
+
+    web.click("[data-test=tab-access-keys]").await?;
+    web.click("[data-test=new-access-key]").await?;
+    web.fill("[data-test=key-description]", "巡检脚本").await?;
+    web.click("[data-test=save-access-key]").await?;
+    let key = Key {
+        access: web.find("[data-test=key-access]").await?.text().await?,
+        secret: web.find("[data-test=key-secret]").await?.text().await?,
+    };
+    let http = Console::new(address)?.http;
+    let plain = Plain::new(Method::GET, "/v3/projects").query("name", "cn-north-4");
+    let signed = async || -> Result<StatusCode> {
+        let mut request = http.get(format!("https://{cloud}{}", plain.target()));
+        for (name, value) in key.sign(&plain, &cloud.to_string(), edgedeck_agent::now()) {
+            request = request.header(name, value);
+        }
+        Ok(request.send().await?.status())
+    };
+    ensure!(signed().await? == 200);
+    web.click("[data-test=new-access-key-dialog] .dialog-head button")
+        .await?;
+    web.is_gone("[data-test=key-secret]").await?;
+    for text in [key.access.as_str(), "巡检脚本", "cn-north-4", "admin"] {
+        web.shows("[data-test=access-keys-table]", text).await?;
+    }
+    web.click("[data-test=revoke-access-key]").await?;
+    web.click("[data-test=confirm-yes]").await?;
+    web.shows("[data-test=toast]", "已吊销访问密钥").await?;
+    ensure!(signed().await? == 401);
+
+    web.click("[data-test=tab-projects]").await?;
+    web.click("[data-test=delete-project]").await?;
+    web.click("[data-test=confirm-yes]").await?;
+    web.shows("[data-test=toast]", "已删除项目 cn-north-4_lab").await?;
+    web.close().await
 }

@@ -28,6 +28,7 @@ rows!(
     edgedeck_model::audit::AuditEntry,
     edgedeck_model::user::User,
     edgedeck_model::user::ApiToken,
+    edgedeck_model::project::Project,
     edgedeck_model::join::JoinToken,
     edgedeck_model::certificate::ClientCertificate,
     edgedeck_model::job::Job
@@ -47,6 +48,15 @@ impl Row for Arc<edgedeck_model::image::LabImage> {
         let mut hasher = std::hash::DefaultHasher::new();
         (&self.repository, &self.tag).hash(&mut hasher);
         Uuid::from_u64_pair(hasher.finish(), 1)
+    }
+}
+
+/// By the key itself.
+impl Row for Arc<edgedeck_model::access_key::AccessKey> {
+    fn id(&self) -> Uuid {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.key.hash(&mut hasher);
+        Uuid::from_u64_pair(hasher.finish(), 2)
     }
 }
 

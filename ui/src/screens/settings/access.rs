@@ -1,13 +1,13 @@
-//! Credentials for programs that call the console's API: tokens.
+//! Credentials for programs: tokens for the console's API, access keys for the cloud APIs, and the projects of these.
 //!
 //! `data-test`: `new-token`, `tokens-table`, `tokens-row`, `delete-token`, `token-name`, `token-role`, `token-days`,
 //! `save-token`, `token-secret`.
 
-use super::{NotAllowed, delete_column, role_key, role_of, roles};
+use super::{NotAllowed, access_keys::AccessKeys, delete_column, projects::Projects, role_key, role_of, roles};
 use crate::{
     api,
     components::{
-        Button, Choice, Column, Confirm, CopyBox, Dialog, EmptyState, Field, Icon, Kind, SortKey, Table, toast,
+        Button, Choice, Column, Confirm, CopyBox, Dialog, EmptyState, Field, Icon, Kind, SortKey, Table, Tabs, toast,
     },
     format,
     frame::palette,
@@ -29,6 +29,8 @@ use std::sync::Arc;
 texts! {
     TITLE: "接口凭据", "API access";
     TOKENS: "API 令牌", "API tokens";
+    KEYS: "访问密钥（AK/SK）", "Access keys (AK/SK)";
+    PROJECTS: "项目", "Projects";
     TOKENS_TEXT: "脚本以 Authorization: Bearer <令牌> 调用控制台 API。", "Scripts call the console's API with Authorization: Bearer <token>.";
     NEW: "新建令牌", "New token";
     NAME: "名称", "Name";
@@ -59,6 +61,30 @@ pub fn Access() -> impl IntoView {
 
 #[component]
 fn Body() -> impl IntoView {
+    let face = RwSignal::new("tokens".to_owned());
+    let faces = Signal::derive(|| {
+        [("tokens", TOKENS), ("access-keys", KEYS), ("projects", PROJECTS)]
+            .map(|(key, text)| (key.to_owned(), text.get().to_owned()))
+            .to_vec()
+    });
+    let shown = move || {
+        face.with(|face| match face.as_str() {
+            "access-keys" => view! { <AccessKeys/> }.into_any(),
+            "projects" => view! { <Projects/> }.into_any(),
+            _ => view! { <Tokens/> }.into_any(),
+        })
+    };
+    view! {
+        <div class="screen fill">
+            <header class="screen-head"><h1>{TITLE.t()}</h1></header>
+            <Tabs value=face tabs=faces label=TITLE test="access-tabs"/>
+            {shown}
+        </div>
+    }
+}
+
+#[component]
+fn Tokens() -> impl IntoView {
     let tokens = load(|| async { api::call::<ListApiTokens>((), &(), &()).await });
     let (creating, deleting) = (RwSignal::new(false), RwSignal::new(false));
     let victim = RwSignal::new(None::<Arc<ApiToken>>);
@@ -107,39 +133,35 @@ fn Body() -> impl IntoView {
     palette::offer(NEW, Icon::Plus, Role::Admin, move || creating.set(true));
     let problem = Signal::derive(move || tokens.state.with(|tokens| tokens.problem().cloned()));
     view! {
-        <div class="screen fill">
-            <header class="screen-head"><h1>{TITLE.t()}</h1></header>
-            <div class="card-head">
-                <h2>{TOKENS.t()}</h2>
-                <Button label=NEW kind=Kind::Primary sign=Icon::Plus press=Callback::new(move |()| creating.set(true)) test="new-token"/>
-            </div>
+        <div class="card-head">
             <p class="quiet-text">{TOKENS_TEXT.t()}</p>
-            <Table
-                name="tokens"
-                label=TOKENS
-                rows=rows
-                columns=columns
-                url=url_state()
-                loading=Signal::derive(move || tokens.state.with(|tokens| *tokens == Loaded::Loading))
-                problem=problem
-                retry=Callback::new(move |()| tokens.again())
-                empty=|| view! { <EmptyState sign=Icon::Join title=EMPTY text=EMPTY_TEXT/> }
-            />
-            <Dialog open=creating title=NEW test="new-token-dialog">
-                <NewToken done=Callback::new(move |()| tokens.again())/>
-            </Dialog>
-            <Confirm
-                open=deleting
-                title=Signal::derive(move || DELETE_TITLE.with(&[("name", &name())]))
-                text=DELETE_TEXT
-                names=Signal::derive(move || vec![name()])
-                label=DELETE
-                danger=true
-                busy=change.busy
-                problem=change.problem
-                act=delete
-            />
+            <Button label=NEW kind=Kind::Primary sign=Icon::Plus press=Callback::new(move |()| creating.set(true)) test="new-token"/>
         </div>
+        <Table
+            name="tokens"
+            label=TOKENS
+            rows=rows
+            columns=columns
+            url=url_state()
+            loading=Signal::derive(move || tokens.state.with(|tokens| *tokens == Loaded::Loading))
+            problem=problem
+            retry=Callback::new(move |()| tokens.again())
+            empty=|| view! { <EmptyState sign=Icon::Join title=EMPTY text=EMPTY_TEXT/> }
+        />
+        <Dialog open=creating title=NEW test="new-token-dialog">
+            <NewToken done=Callback::new(move |()| tokens.again())/>
+        </Dialog>
+        <Confirm
+            open=deleting
+            title=Signal::derive(move || DELETE_TITLE.with(&[("name", &name())]))
+            text=DELETE_TEXT
+            names=Signal::derive(move || vec![name()])
+            label=DELETE
+            danger=true
+            busy=change.busy
+            problem=change.problem
+            act=delete
+        />
     }
 }
 

@@ -1,11 +1,13 @@
 //! The lab's settings, who may use it, what was done, and the engine itself.
 
 mod access;
+mod access_keys;
 mod audit;
 mod certificates;
 mod form;
 mod issue;
 mod lab_ca;
+mod projects;
 mod status;
 mod users;
 mod values;
