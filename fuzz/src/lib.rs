@@ -15,8 +15,9 @@ use std::{
 /// A parser, and the folder in `corpus` with its inputs.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("certificates", certificates),
+    ("cloud_signature", cloud_signature),
     ("frames", frames),
     ("image_archive", image_archive),
     ("manifest", manifest),
@@ -30,6 +31,11 @@ pub const TARGETS: [Target; 9] = [
 /// Chains and revocation lists that people import.
 pub fn certificates(bytes: &[u8]) {
     edgedeck_engine::fuzzing::certificates(bytes);
+}
+
+/// Signed requests to the cloud dialects: the header, a date, a path and a query, a line each.
+pub fn cloud_signature(bytes: &[u8]) {
+    edgedeck_gateway::fuzzing::cloud_signature(bytes);
 }
 
 /// What agents send to the engine, and the engine to agents.

@@ -15,8 +15,9 @@ enum Effort {
 }
 
 /// The programs in `fuzz`. What reads archives is slow, and is tried for half an hour.
-const TARGETS: [(&str, Effort); 9] = [
+const TARGETS: [(&str, Effort); 10] = [
     ("certificates", TEXT),
+    ("cloud_signature", TEXT),
     ("frames", TEXT),
     ("image_archive", ARCHIVE),
     ("manifest", TEXT),
