@@ -285,6 +285,19 @@ async fn a_change_is_taken_once_and_reads_as_often_as_they_come() -> Result<()> 
     refused(send(&lab, late).await?, 401, "APIGW.0301", USED).await?;
     // Clients whose clock is behind are served at once.
     let behind = lab.clock.now().plus(-14 * MINUTE);
+    // No more are taken than are kept in mind.
+    let many = lab.engine().store.write(|tx| {
+        let sql = "INSERT INTO used_signature (place, signature, dated) VALUES (1000000, x'00', ?1)";
+        Ok(tx.execute(sql, [tx.now().0])?)
+    });
+    many.await?;
+    let answer = lab.signed_at(&key, &end(&tokens[1]), behind).send().await?;
+    refused(answer, 429, "APIGW.0308", "threshold").await?;
+    let fewer = lab
+        .engine()
+        .store
+        .write(|tx| Ok(tx.execute("DELETE FROM used_signature WHERE place = 1000000", [])?));
+    fewer.await?;
     let answer = lab.signed_at(&key, &end(&tokens[1]), behind).send().await?;
     ensure!(answer.status() == 204, "{}", answer.status());
     lab.stop().await;
@@ -375,6 +388,9 @@ async fn a_token_is_for_one_project_and_ends() -> Result<()> {
             .status()
             == 200
     );
+    foreign(get("/v3/projects/%ff", &token)).await?;
+    let twice = get("/v3/projects?name=a&name=b", &token).send().await?;
+    refused(twice, 400, "IAM.0007", "parameter").await?;
     let by_key = |id: &str| Plain::new(Method::GET, &format!("/v3/projects/{id}"));
     ensure!(lab.signed(&key, &by_key(&own)).send().await?.status() == 200);
     foreign(lab.signed(&key, &by_key(&other))).await?;
@@ -517,7 +533,7 @@ async fn guessing_locks_and_nonsense_is_refused() -> Result<()> {
         refused(request.send().await?, 400, "IAM.0011", "Request body is invalid").await?;
     }
     let large = with(&format!("{user}/name"), json!("x".repeat(100_000)));
-    ensure!(lab.log_in(&large).await?.status() == 413);
+    refused(lab.log_in(&large).await?, 413, "APIGW.0201", "too large").await?;
     for (method, path) in [
         (Method::GET, "/"),
         (Method::GET, "/v3"),

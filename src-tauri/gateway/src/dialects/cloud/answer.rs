@@ -47,6 +47,11 @@ impl Failure {
         )
     }
 
+    /// A query that is not what the operation takes.
+    pub fn query() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "IAM.0007", "Request parameter is invalid.")
+    }
+
     /// Wrong credentials in a request to log in.
     pub fn login(message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "IAM.0001", message)

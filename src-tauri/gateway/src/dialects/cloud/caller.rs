@@ -9,8 +9,8 @@ use super::{
 };
 use crate::listen::Peer;
 use axum::{
-    body::{Body, HttpBody, to_bytes},
-    extract::{FromRequestParts, RawPathParams, Request, State},
+    body::{Body, Bytes, HttpBody, to_bytes},
+    extract::{FromRequestParts, RawPathParams, Request, State, rejection::RawPathParamsRejection},
     http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -65,9 +65,11 @@ pub enum Refused {
     Dated,
     /// A signature that was used for a change before.
     Repeated,
-    /// A signed body that is too large.
+    /// More changes are signed than can be kept in mind.
+    TooMany,
+    /// A body that is too large.
     TooLarge,
-    /// A signed body that broke off.
+    /// A body that broke off.
     Broken,
     /// Another project than that of the credentials.
     OtherProject,
@@ -102,6 +104,11 @@ impl From<Refused> for Failure {
             Refused::Signature => credentials("verify aksk signature fail"),
             Refused::Dated => credentials("calc ak sk signature fail:signature expired"),
             Refused::Repeated => credentials("the signature was used before"),
+            Refused::TooMany => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "APIGW.0308",
+                "The throttling threshold has been reached.",
+            ),
             Refused::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "APIGW.0201", "Request entity too large."),
             Refused::Broken => Self::new(StatusCode::BAD_REQUEST, "APIGW.0201", "The request body broke off."),
             Refused::OtherProject => Self::forbidden("The credentials are for another project."),
@@ -139,12 +146,18 @@ pub async fn authenticate(State(door): State<Door>, request: Request, next: Next
 
 /// Lets a caller pass, after [`authenticate`], whose role allows the method and whose project the path and the headers
 /// name, if they name one.
-pub async fn authorize(State(door): State<Door>, params: RawPathParams, request: Request, next: Next) -> Response {
+pub async fn authorize(
+    State(door): State<Door>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Some(caller) = request.extensions().get::<Caller>() else {
         return (door.say)(Refused::NoCredentials);
     };
     let own = caller.project().id.hex();
-    let in_path = params.iter().all(|(name, value)| name != "project_id" || value == own);
+    // What is no text names no project.
+    let in_path = params.is_ok_and(|params| params.iter().all(|(name, value)| name != "project_id" || value == own));
     let in_header = request
         .headers()
         .get_all(&PROJECT)
@@ -213,7 +226,7 @@ async fn verify(
     let (payload, body) = match payload {
         Payload::Unsigned if !body.is_end_stream() => (payload.text(&parts.headers, &[]), body),
         _ => {
-            let bytes = received(&parts.headers, body).await?;
+            let bytes = received(&parts.headers, body, SIGNED_BODY_MAX).await?;
             (Payload::Hashed.text(&parts.headers, &bytes), Body::from(bytes))
         }
     };
@@ -227,23 +240,24 @@ async fn verify(
         let taken = engine.take_signature(authorization.signature, dated).await;
         taken.map_err(|problem| match problem.code {
             Code::Unauthenticated => Refused::Dated,
-            Code::Conflict => Refused::Repeated,
+            Code::Conflict if problem.fact("reason") == "signature-used" => Refused::Repeated,
+            Code::Conflict => Refused::TooMany,
             _ => Refused::Engine(problem),
         })?;
     }
     Ok((caller, Request::from_parts(parts, body)))
 }
 
-/// The whole of a body that is signed.
-async fn received(headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, Refused> {
+/// The whole of a body, of at most `max` bytes.
+pub async fn received(headers: &HeaderMap, body: Body, max: usize) -> Result<Bytes, Refused> {
     let told = headers.get(header::CONTENT_LENGTH).and_then(|told| told.to_str().ok());
     if told
         .and_then(|told| told.parse().ok())
-        .is_some_and(|told: usize| told > SIGNED_BODY_MAX)
+        .is_some_and(|told: usize| told > max)
     {
         return Err(Refused::TooLarge);
     }
-    match tokio::time::timeout(BODY_TIME, to_bytes(body, SIGNED_BODY_MAX)).await {
+    match tokio::time::timeout(BODY_TIME, to_bytes(body, max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
             let is_long = error.into_inner().is::<LengthLimitError>();

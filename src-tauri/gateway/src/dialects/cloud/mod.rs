@@ -9,23 +9,20 @@ mod projects;
 mod signing;
 mod tokens;
 
+pub use caller::{Caller, Door, Refused};
 pub use signing::parse_any;
 
 use answer::Failure;
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     middleware::from_fn_with_state,
     routing::{delete, get, post},
 };
-use caller::{Door, authenticate, authorize};
+use caller::{authenticate, authorize};
 use edgedeck_engine::Engine;
 use std::sync::Arc;
 
-/// Largest body of a request to log in, in bytes.
-const LOGIN_MAX: usize = 64 << 10;
-
-/// Serves the cloud's APIs. Every request needs the extension [`crate::listen::Peer`].
+/// Serves the cloud's APIs: the identity service, and the dialects that are merged into it here. Every request needs the extension [`crate::listen::Peer`].
 pub fn router(engine: Arc<Engine>) -> Router {
     let door = Door::plain(engine.clone());
     let known = Router::new()
@@ -40,14 +37,13 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .layer(from_fn_with_state(door.clone(), authenticate))
         .merge(guarded)
         .route("/v3/auth/tokens", post(tokens::create))
-        .layer(DefaultBodyLimit::max(LOGIN_MAX))
         .fallback(async || Failure::no_route())
         .method_not_allowed_fallback(async || Failure::no_route())
         .with_state(engine)
 }
 
 /// The routes of a dialect, each open only to whom the door lets in.
-fn guard(routes: Router<Arc<Engine>>, door: &Door) -> Router<Arc<Engine>> {
+pub fn guard(routes: Router<Arc<Engine>>, door: &Door) -> Router<Arc<Engine>> {
     routes
         .layer(from_fn_with_state(door.clone(), authorize))
         .layer(from_fn_with_state(door.clone(), authenticate))

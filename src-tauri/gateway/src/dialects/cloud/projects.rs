@@ -3,7 +3,7 @@
 use super::{answer::Failure, caller::Caller};
 use axum::{
     Json,
-    extract::{Query, State},
+    extract::{Query, State, rejection::QueryRejection},
 };
 use edgedeck_engine::Engine;
 use edgedeck_model::project::Project;
@@ -50,8 +50,9 @@ fn listed(projects: Vec<Value>, path: &str) -> Json<Value> {
 pub async fn list(
     State(engine): State<Arc<Engine>>,
     caller: Caller,
-    Query(Named { name }): Query<Named>,
+    query: Result<Query<Named>, QueryRejection>,
 ) -> Result<Json<Value>, Failure> {
+    let Query(Named { name }) = query.map_err(|_| Failure::query())?;
     Ok(listed(usable(&engine, &caller, name.as_deref())?, "/v3/projects"))
 }
 

@@ -1,11 +1,13 @@
 //! Tokens: `createToken` of the contract `hilens`, and giving one back as Keystone has it.
 
-use super::{answer::Failure, caller::Caller};
+use super::{
+    answer::Failure,
+    caller::{Caller, received},
+};
 use crate::{dialects::times, listen::Peer};
 use axum::{
     Extension, Json,
-    body::Bytes,
-    extract::State,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -16,6 +18,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+/// Largest body of a request to log in, in bytes.
+const LOGIN_MAX: usize = 64 << 10;
 const SUBJECT: HeaderName = HeaderName::from_static("x-subject-token");
 
 #[derive(Deserialize)]
@@ -91,8 +95,10 @@ fn login(identity: Identity) -> Option<(&'static str, CloudLogin)> {
 pub async fn create(
     State(engine): State<Arc<Engine>>,
     Extension(peer): Extension<Peer>,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    let body = received(&parts.headers, body, LOGIN_MAX).await?;
     let AuthRequest { auth } = serde_json::from_slice(&body).map_err(|_| Failure::body("it is not a log-in"))?;
     let (method, login) = login(auth.identity).ok_or_else(|| Failure::body("methods must be password or token"))?;
     let scope = Scope {
