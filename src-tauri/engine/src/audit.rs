@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// Who asks for something, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// A user's name, `token:<name>`, `node:<serial>`, `mef:<certificate name>`, `local`.
+    /// A user's name, `token:<name>`, `key:<access key>`, `node:<serial>`, `mef:<certificate name>`, `local`.
     pub name: String,
     /// Network address, or `window`.
     pub origin: String,

@@ -11,7 +11,7 @@ use edgedeck_model::{
     user::Role,
 };
 use ring::hmac;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, pin::pin, sync::Arc};
 use tempfile::TempDir;
 
 const NOON: Time = Time(1_790_000_000_000);
@@ -171,6 +171,8 @@ async fn projects_come_and_go_but_for_the_lab_s_own() {
     // The lab's own may have a region's name, so that programs that ask for that region find it.
     engine.update_project(&admin(), own, body("cn-north-4")).await.unwrap();
     engine.update_project(&admin(), other, body("Default")).await.unwrap();
+    let same = engine.update_project(&admin(), other, body("Default")).await.unwrap();
+    assert_eq!(engine.list_projects().unwrap()[1], same);
     assert_eq!(code(engine.delete_project(&admin(), own).await), Code::Conflict);
     let user = lab.user("li", Role::Operator).await;
     let key = lab.key(user, other).await;
@@ -319,9 +321,33 @@ async fn tokens_end_with_the_password_the_user_and_when_they_are_given_back() {
     assert!(signed().is_some());
     engine.delete_user(&admin(), li).await.unwrap();
     assert!(!lab.holds(&third) && signed().is_none(), "nothing outlives its user");
-    assert!(engine.list_access_keys().unwrap().is_empty());
+    let sealed: u32 = engine
+        .store
+        .read(|connection| Ok(connection.query_row("SELECT count(*) FROM access_key", [], |row| row.get(0))?))
+        .unwrap();
+    assert_eq!(sealed, 0);
     let lab = lab.reopen().await;
     assert!(!lab.holds(&first) && !lab.holds(&second) && lab.holds(&chief));
+}
+
+/// A password that changes after it was found right, and before the token is written, gives none.
+#[tokio::test]
+async fn a_password_counts_until_the_token_is_written() {
+    let lab = Lab::open().await;
+    lab.user("li", Role::Operator).await;
+    let store = &lab.engine.store;
+    let (go_on, held) = std::sync::mpsc::channel::<u8>();
+    let mut holding = pin!(store.write(move |_| Ok(held.recv().unwrap())));
+    assert!(futures::poll!(&mut holding).is_pending());
+    let mut changing = pin!(store.write(|tx| Ok(tx.execute("UPDATE user SET password = 'another'", [])?)));
+    assert!(futures::poll!(&mut changing).is_pending());
+    // It reads the password at once, and writes behind the change.
+    let mut issuing = pin!(lab.issue(login("EdgeDeck", "li", PASSWORD), scope("default")));
+    assert!(futures::poll!(&mut issuing).is_pending());
+    go_on.send(0).unwrap();
+    holding.await.unwrap();
+    assert_eq!(changing.await.unwrap(), 1);
+    assert_eq!(code(issuing.await), Code::WrongPassword);
 }
 
 #[tokio::test]

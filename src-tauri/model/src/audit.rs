@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct AuditEntry {
     pub id: AuditId,
     pub at: Time,
-    /// Who: a user's name, `token:<name>`, `node:<serial>`, `mef:<certificate subject>`.
+    /// Who: a user's name, `token:<name>`, `key:<access key>`, `node:<serial>`, `mef:<certificate subject>`.
     pub actor: String,
     /// Network address, or `window`.
     pub origin: String,
