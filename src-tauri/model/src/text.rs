@@ -200,6 +200,7 @@ pub fn action(key: &str, lang: Lang) -> &str {
         "image.add" => ("导入镜像", "Images added"),
         "image.delete" => ("删除镜像", "Image deleted"),
         "image.push" => ("推送镜像", "Image pushed"),
+        "file.fetch" => ("从容器获取文件", "File fetched from a container"),
         "job.create" => ("开始作业", "Job begun"),
         "job.download" => ("下载作业结果", "Job's file downloaded"),
         "job.end" => ("作业结束", "Job ended"),
