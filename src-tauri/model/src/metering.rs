@@ -1,7 +1,7 @@
 //! What containers use of their nodes: traffic, processors, memory and disk, in windows of time.
 
 use crate::{
-    PlacementId, Time, VersionId,
+    NodeId, PlacementId, Time, VersionId,
     time::{DAY, MINUTE},
 };
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,64 @@ impl Used {
         let mean = self.measured_ms as f64 / ms.max(1) as f64;
         (mean.round() as u64).max(u64::from(self.measured_ms > 0))
     }
+}
+
+/// Asks what was used in a period.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UsageQuery {
+    pub from: Time,
+    pub to: Time,
+    pub by: UsageBy,
+    /// A repository, or its last component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+}
+
+/// What was used in a period.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsageReport {
+    /// What of the period has sums: whole steps, the last of which may still grow.
+    pub from: Time,
+    pub to: Time,
+    /// Length of a step, in milliseconds; peaks are the highest mean of one.
+    pub step: i64,
+    pub total: UsageRow,
+    /// Most traffic sent first.
+    pub rows: Vec<UsageRow>,
+    /// What all of it came to, step by step; steps without anything are left out.
+    pub points: Vec<UsagePoint>,
+}
+
+/// What one image, version or node used. What rows are not summed by is empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UsageRow {
+    pub repository: String,
+    pub tag: String,
+    pub node: Option<NodeId>,
+    /// None where the node was removed.
+    pub node_name: Option<String>,
+    pub used: Used,
+    pub peak_sent_bps: f64,
+    pub peak_received_bps: f64,
+    /// Means over the steps in which something ran.
+    pub memory_bytes: f64,
+    pub disk_bytes: f64,
+}
+
+/// What was used in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsagePoint {
+    /// The step's end.
+    pub at: Time,
+    pub sent_bps: f64,
+    pub received_bps: f64,
+    pub cores: f64,
+    pub memory_bytes: f64,
 }
 
 fn bps(bytes: u64, ms: i64) -> f64 {

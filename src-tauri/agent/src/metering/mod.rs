@@ -80,6 +80,7 @@ impl Metering {
             reports: reports.clone(),
             waiting: waiting.clone(),
             kept: Instant::now(),
+            is_telling: false,
             disk: Arc::default(),
             looked_at: (Time(0), HashSet::new()),
             untold: HashSet::new(),
@@ -241,6 +242,8 @@ struct Meter {
     waiting: Arc<Notify>,
     /// When the ledger was last written down.
     kept: Instant,
+    /// A container came or went, which is reported with the next reading that can be.
+    is_telling: bool,
     /// Bytes on the disk by run.
     disk: Arc<Mutex<HashMap<String, u64>>>,
     /// The window, and the runs whose disks were looked at in it.
@@ -266,6 +269,7 @@ impl Meter {
                 // Whoever asked may have gone on without it.
                 let _late = reply.send(());
             }
+            self.is_telling |= has_changed;
             self.keep(has_changed);
         }
     }
@@ -355,14 +359,15 @@ impl Meter {
     /// Writes down what was counted, when it is time or when what is counted has changed, and makes reports of it.
     fn keep(&mut self, has_changed: bool) {
         let is_due = self.kept.elapsed() >= KEEP_INTERVAL;
-        if !is_due && !has_changed {
-            return;
-        }
         // Pieces of a window are reported only to somebody who takes them at once.
-        let all = is_due && {
+        let is_taken = {
             let reports = self.reports.lock();
             reports.is_taken && reports.numbers.is_empty()
         };
+        let all = is_taken && (is_due || self.is_telling);
+        if !is_due && !has_changed && !all {
+            return;
+        }
         if is_due {
             self.kept = Instant::now();
         }
@@ -380,6 +385,7 @@ impl Meter {
             return;
         }
         self.ledger = ledger;
+        self.is_telling &= !all;
         if !closed.is_empty() {
             self.reports.lock().add(closed.iter().map(|report| report.number));
             self.waiting.notify_one();

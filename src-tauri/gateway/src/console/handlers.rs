@@ -71,6 +71,7 @@ fn nodes(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
             }
             Ok(call.console.engine.series(&query)?)
         };
+        GetUsage(call) call.console.engine.usage_report(&call.query);
         ListJoinTokens(call) Ok(call.console.engine.list_join_tokens()?);
         CreateJoinToken(call) create_join_token(call).await;
         RevokeJoinToken(call) call.console.engine.revoke_join_token(&call.caller.actor(), call.args.id).await;

@@ -3,6 +3,8 @@
 //! A node sends a report until it is stored; its mark says which were added, so none is added twice. What a node says is
 //! bounded before it is believed.
 
+mod report;
+
 use crate::{Engine, error::Result, store::Tx};
 use edgedeck_model::{
     NodeId, Time,
