@@ -73,6 +73,8 @@ pub struct UsageFind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageBucket {
     pub start: Time,
+    /// In milliseconds.
+    pub length: i64,
     pub repository: String,
     pub tag: String,
     pub node: Option<NodeId>,
@@ -219,10 +221,10 @@ fn add_used(tx: &Tx<'_>, table: &str, key: &[&dyn rusqlite::ToSql], used: &Used)
 
 fn select(connection: &Connection, find: &UsageFind) -> Result<Vec<UsageBucket>> {
     let by_node = find.by == UsageBy::Node || find.node.is_some();
-    let table = match find.step {
-        _ if by_node => "usage_node_hour",
-        UsageStep::Hour => "usage_hour",
-        UsageStep::Window => "usage_window",
+    let (table, length) = match find.step {
+        _ if by_node => ("usage_node_hour", HOUR),
+        UsageStep::Hour => ("usage_hour", HOUR),
+        UsageStep::Window => ("usage_window", WINDOW),
     };
     let keys = match find.by {
         UsageBy::Total => "'' AS repository, '' AS tag, NULL AS node",
@@ -248,6 +250,7 @@ fn select(connection: &Connection, find: &UsageFind) -> Result<Vec<UsageBucket>>
     let rows = statement.query_map(params![find.from.0, find.to.0, find.node.map(|node| node.0)], |row| {
         Ok(UsageBucket {
             start: Time(row.get(0)?),
+            length,
             repository: row.get(1)?,
             tag: row.get(2)?,
             node: row.get::<_, Option<Uuid>>(3)?.map(NodeId),

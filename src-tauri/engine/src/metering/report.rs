@@ -1,12 +1,12 @@
 //! What was used in a period, as the console shows it.
 
-use super::{HOURS_KEPT, UsageBucket, UsageFind, UsageStep};
+use super::{HOURS_KEPT, UsageBucket, UsageFind, UsageStep, WINDOWS_KEPT};
 use crate::{Engine, error::Result, store::row};
 use edgedeck_model::{
     Problem, Time,
     metering::{UsageBy, UsagePoint, UsageQuery, UsageReport, UsageRow, Used},
     node::Node,
-    time::DAY,
+    time::{DAY, HOUR},
 };
 use std::collections::BTreeMap;
 
@@ -93,6 +93,28 @@ impl Engine {
             points: points.filter(|point| point.at <= now).collect(),
             rows: self.rows(&find, buckets)?,
         })
+    }
+
+    /// The steps that ended in a period, up to now: windows as long as they are kept, and hours before; the step that is
+    /// asked for does not matter.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn usage_ended(&self, find: UsageFind) -> Result<Vec<UsageBucket>> {
+        let now = self.clock.now();
+        let ended = |step: UsageStep, from: Time, to: Time| UsageFind {
+            from: from.plus(-step.length()),
+            to: to.plus(-step.length()),
+            step,
+            ..find.clone()
+        };
+        let to = find.to.min(now.plus(1));
+        // What is in an hour that has gone is not told again by its windows.
+        let oldest = now.plus(-WINDOWS_KEPT);
+        let fine_from = find.from.max(oldest.plus((-oldest.0).rem_euclid(HOUR) + 1));
+        let mut buckets = self.usage(&ended(UsageStep::Hour, find.from, to.min(fine_from)))?;
+        buckets.extend(self.usage(&ended(UsageStep::Window, fine_from, to))?);
+        Ok(buckets)
     }
 
     fn rows(&self, find: &UsageFind, buckets: Vec<UsageBucket>) -> Result<Vec<UsageRow>> {

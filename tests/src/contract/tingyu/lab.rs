@@ -40,6 +40,12 @@ impl Box {
         let name = self.id.0.simple().to_string();
         (name.clone(), format!("tingyu-{name}"))
     }
+
+    /// Says something over its link.
+    pub async fn say(&self, frame: FromAgent) -> anyhow::Result<()> {
+        let session = self._session.as_ref().context("its link")?;
+        Ok(session.receive(frame).await?)
+    }
 }
 
 impl Lab for TingyuLab {
@@ -112,7 +118,10 @@ impl TingyuLab {
         rename("lost", table).await?;
         let answer = answer?;
         anyhow::ensure!(
-            !answer.success && answer.at("/data").is_null() && answer.at("/code") == 500,
+            !answer.success
+                && answer.at("/data").is_null()
+                && answer.at("/info").is_null()
+                && answer.at("/code") == 500,
             "{}",
             answer.shown()
         );

@@ -26,6 +26,15 @@ impl Reply {
         let payload = serde_json::to_value(payload).map_err(Problem::internal)?;
         Ok(Self { key: "data", payload })
     }
+
+    /// As [`Self::data`], where the system calls it so.
+    ///
+    /// # Errors
+    /// Never for the types of this dialect, all of which are JSON.
+    pub fn info(payload: impl Serialize) -> Outcome {
+        let payload = serde_json::to_value(payload).map_err(Problem::internal)?;
+        Ok(Self { key: "info", payload })
+    }
 }
 
 impl IntoResponse for Reply {

@@ -2,6 +2,7 @@
 //! from elsewhere need an API token of the lab. What is not served answers the system's general failure.
 
 mod answer;
+mod metering;
 mod nodes;
 
 use crate::listen::Peer;
@@ -24,6 +25,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/tingyu/node/get", get(nodes::get))
         .route("/tingyu/node/list", get(nodes::list))
+        .merge(metering::routes())
         .fallback(async || Failure::unknown())
         .method_not_allowed_fallback(async || Failure::unknown())
         .layer(from_fn_with_state(engine.clone(), admit))
