@@ -4,6 +4,7 @@ mod fanout;
 mod fleet;
 mod idle;
 mod load;
+mod metering;
 mod process;
 mod read;
 mod telemetry;
@@ -70,7 +71,16 @@ fn percentile(values: &[f64], percent: usize) -> f64 {
 }
 
 /// All benches, by name.
-const NAMES: [&str; 7] = ["write", "read", "fleet", "fanout", "telemetry", "window", "idle"];
+const NAMES: [&str; 8] = [
+    "write",
+    "read",
+    "fleet",
+    "fanout",
+    "telemetry",
+    "metering",
+    "window",
+    "idle",
+];
 
 /// Runs one bench, or all.
 ///
@@ -91,6 +101,7 @@ pub async fn run(name: Option<&str>) -> Result<Vec<Figure>> {
             "read" => read::run().await?,
             "fanout" => fanout::run().await?,
             "telemetry" => telemetry::run().await?,
+            "metering" => metering::run().await?,
             _ => fleet::run().await?,
         });
     }
