@@ -99,6 +99,11 @@ impl Home {
         self.damaged.lock().first().cloned()
     }
 
+    /// A damaged file is gone for good, and nothing waits for it.
+    pub fn give_up(&self, name: &str) {
+        self.damaged.lock().remove(name);
+    }
+
     pub fn packages(&self) -> PathBuf {
         self.path.join("packages")
     }

@@ -36,6 +36,7 @@ texts! {
     TO: "结束", "To";
     ORDER: "结束时间必须晚于开始时间", "the end must be after the begin";
     BY: "汇总方式", "Summed by";
+    NAME: "名称", "Name";
     IMAGE: "镜像", "Image";
     VERSION: "镜像版本", "Image version";
     NODE: "节点", "Node";
@@ -153,11 +154,6 @@ pub fn Metering() -> impl IntoView {
     let (period, by) = (url.param("period"), url.param("by"));
     let (image, tag, node) = (url.param("image"), url.param("tag"), url.param("node"));
     let (from, to) = (url.param("from"), url.param("to"));
-    for (param, usual) in [(period, "24h"), (by, "image")] {
-        if param.with_untracked(String::is_empty) {
-            param.set(usual.to_owned());
-        }
-    }
     // The end moves on by the minute.
     let now = Memo::new(move |_| ui().clock.get() / MINUTE * MINUTE + MINUTE);
     let own = move || from.with(|from| time_of(from)).zip(to.with(|to| time_of(to)));
@@ -199,13 +195,13 @@ pub fn Metering() -> impl IntoView {
     let periods = Signal::derive(move || {
         word(&[
             ("1h", LAST_HOUR),
-            ("24h", LAST_DAY),
+            ("", LAST_DAY),
             ("7d", LAST_WEEK),
             ("30d", LAST_MONTH),
             ("own", OWN),
         ])
     });
-    let ways = Signal::derive(move || word(&[("image", IMAGE), ("version", VERSION), ("node", NODE)]));
+    let ways = Signal::derive(move || word(&[("", IMAGE), ("version", VERSION), ("node", NODE)]));
     let is_own = Memo::new(move |_| period.with(|period| length_of(period).is_none()));
     let totals = move || {
         report.with(|report| {
@@ -233,12 +229,12 @@ pub fn Metering() -> impl IntoView {
         })
     };
     let columns = std::iter::once(
-        Column::new("name", IMAGE, 220, |row: &Arc<UsageRow>| name_of(row))
+        Column::new("name", NAME, 220, |row: &Arc<UsageRow>| name_of(row))
             .sort(|row| SortKey::name(&name_of(row)))
             .share(4),
     );
     let figures = FIGURES.map(|(title, name, figure, shown)| {
-        Column::new(name, title, 110, move |row: &Arc<UsageRow>| shown(figure(row)))
+        Column::new(name, title, 122, move |row: &Arc<UsageRow>| shown(figure(row)))
             .sort(move |row| SortKey::number(Some(figure(row))))
     });
     let columns = columns.chain(figures).collect();

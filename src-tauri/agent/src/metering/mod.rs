@@ -218,6 +218,7 @@ impl Reports {
                     tracing::error!("{}", crate::chain(&error));
                     self.numbers.remove(self.sent);
                     self.remove_file(number);
+                    self.home.give_up(&Self::name(number));
                 }
             }
         }
@@ -276,7 +277,7 @@ impl Meter {
 
     /// Reads every container; true when one came or went.
     async fn read(&mut self) -> bool {
-        let Some(running) = self.docker.running().await else {
+        let Some((running, unread)) = self.docker.running().await else {
             return false;
         };
         self.look_at_disks(&running);
@@ -301,7 +302,8 @@ impl Meter {
             self.ledger.read(reading, one.moment);
         }
         let mut gone: Vec<String> = self.ledger.runs().cloned().chain(self.traffic.runs()).collect();
-        gone.retain(|run| !present.contains(run));
+        // A run's name begins with its container's id.
+        gone.retain(|run| !present.contains(run) && !unread.iter().any(|id| run.starts_with(id)));
         for run in gone {
             has_changed = true;
             let last = self.traffic.last(&run);
@@ -414,4 +416,91 @@ fn node_bytes(sources: &Sources) -> Option<Bytes> {
         });
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports(next: u64) -> (tempfile::TempDir, Reports) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().join("agent"));
+        home.create().unwrap();
+        for number in 10..30 {
+            let report = Usage {
+                epoch: 1,
+                number,
+                window: Time(0),
+                parts: Vec::new(),
+            };
+            home.store(&Reports::name(number), &report).unwrap();
+        }
+        (dir, Reports::open(home, next))
+    }
+
+    fn sent(reports: &mut Reports) -> Vec<u64> {
+        std::iter::from_fn(|| reports.next_to_send())
+            .map(|report| report.number)
+            .collect()
+    }
+
+    #[test]
+    fn what_is_not_stored_is_sent_again() {
+        let (dir, mut reports) = reports(25);
+        assert_eq!(sent(&mut reports), [0_u64; 0], "the engine does not take them");
+        reports.is_taken = true;
+        assert_eq!(sent(&mut reports), (10..18).collect::<Vec<_>>());
+        assert_eq!(sent(&mut reports), [0_u64; 0], "only so many at a time");
+        reports.stored(12);
+        assert_eq!(sent(&mut reports), [18, 19, 20]);
+        // A new link.
+        reports.sent = 0;
+        assert_eq!(sent(&mut reports), (13..21).collect::<Vec<_>>());
+        // Of those that were sent only, whatever the engine says.
+        reports.stored(u64::MAX);
+        assert_eq!(sent(&mut reports), (21..25).collect::<Vec<_>>());
+        reports.stored(24);
+        assert_eq!(
+            fs::read_dir(dir.path().join("agent/usage")).unwrap().count(),
+            0,
+            "nor those from 25 on"
+        );
+    }
+
+    #[test]
+    fn a_damaged_report_holds_nothing_up() {
+        let (_dir, mut reports) = reports(13);
+        fs::write(reports.path(11), [0xff]).unwrap();
+        fs::remove_file(reports.path(10)).unwrap();
+        reports.is_taken = true;
+        assert_eq!(sent(&mut reports), [12]);
+        assert_eq!((reports.home.damaged(), reports.path(11).exists()), (None, false));
+    }
+
+    #[test]
+    fn the_oldest_reports_go_first() {
+        let (_dir, mut reports) = reports(30);
+        reports.add(30..10 + REPORTS_MAX as u64 + 5);
+        assert_eq!(
+            (reports.numbers.len(), reports.numbers.front()),
+            (REPORTS_MAX, Some(&15))
+        );
+        assert!(!reports.path(14).exists() && reports.path(15).exists());
+    }
+
+    #[test]
+    fn only_physical_interfaces_are_the_nodes() {
+        let dev = "Inter-| x\n face |x\n    lo: 9 1 0 0 0 0 0 0 9 1\n  eth0: 100 1 0 0 0 0 0 0 50 1\n docker0: 7 1 0 0 0 0 0 0 7 1\n";
+        let (_dir, sources) =
+            crate::facts::tests::machine(&[("proc/net/dev", dev), ("sys/class/net/eth0/device/vendor", "1")]);
+        assert_eq!(
+            node_bytes(&sources),
+            Some(Bytes {
+                sent: 50,
+                received: 100
+            })
+        );
+        let (_dir, bare) = crate::facts::tests::machine(&[("proc/net/dev", dev)]);
+        assert_eq!(node_bytes(&bare), None);
+    }
 }

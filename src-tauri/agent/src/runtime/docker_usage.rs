@@ -65,11 +65,12 @@ impl Docker {
         let _read = timeout(LAST_READING_MAX, asking).await;
     }
 
-    /// All of this node's running containers; `None` when the engine does not answer.
-    pub async fn running(&self) -> Option<Vec<Running>> {
+    /// All of this node's running containers, and the ids of those that cannot be read now; `None` when the engine does not
+    /// answer.
+    pub async fn running(&self) -> Option<(Vec<Running>, Vec<String>)> {
         let reading = async {
             let client = self.client().await?;
-            let mut running = Vec::new();
+            let (mut running, mut unread) = (Vec::new(), Vec::new());
             for (id, labels) in self.list(&client, None).await? {
                 match self.running_one(&id, &labels).await {
                     Ok(found) => running.extend(found),
@@ -77,10 +78,14 @@ impl Docker {
                     Err(Error::DockerResponseServerError {
                         status_code: 404 | 409, ..
                     }) => {}
+                    Err(error @ Error::DockerResponseServerError { .. }) => {
+                        tracing::debug!(id, "use of a container: {}", crate::chain(&error));
+                        unread.push(id);
+                    }
                     Err(error) => return Err(error),
                 }
             }
-            Ok(running)
+            Ok((running, unread))
         };
         let read: Result<_, Error> = reading.await;
         read.inspect_err(|error| tracing::debug!("use of containers: {}", crate::chain(error)))
