@@ -62,6 +62,18 @@ async fn move_bytes(host: &Host, container: &str, halfway: impl AsyncFnOnce() ->
     Ok(())
 }
 
+/// Has a container send [`MOVED`] bytes to itself.
+fn talk_to_itself(host: &Host, container: &str) -> Result<()> {
+    // Its own input must stay open, or the listener ends too soon.
+    let script = format!(
+        "sleep 3 | nc -l -p 7999 | busybox wc -c & sleep 0.5; \
+         dd if=/dev/zero bs={BLOCK} count={BLOCKS} 2> /dev/null | nc 127.0.0.1 7999 > /dev/null; wait"
+    );
+    let said = host.docker.run(&["exec", container, "sh", "-c", &script])?;
+    ensure!(said.trim().parse() == Ok(MOVED), "{said}");
+    Ok(())
+}
+
 async fn nothing() -> Result<()> {
     Ok(())
 }
@@ -169,6 +181,8 @@ async fn bytes_of_containers_are_counted_over_restarts() -> Result<()> {
     .await?;
     let (one, other) = (running(&host, HOSTED)?, running(&host, BRIDGED)?);
     tokio::try_join!(move_bytes(&host, &one, nothing), move_bytes(&host, &other, nothing))?;
+    // What does not leave the box is nobody's traffic.
+    talk_to_itself(&host, &one)?;
 
     // Their end is measured at once, and reported.
     for deployment in [hosted, bridged] {
@@ -215,6 +229,41 @@ async fn bytes_of_containers_are_counted_over_restarts() -> Result<()> {
     let folder = PathBuf::from(format!("/sys/fs/bpf/edgedeck-{}", node.0.simple()));
     until("end of the agent", LONG, async || Ok((!folder.exists()).then_some(()))).await?;
     assert_eq!(rows(&console).await?.len(), 2);
+    Ok(())
+}
+
+/// A box without control groups of version 2: everything but the traffic of what has no interface of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_counted_is_told() -> Result<()> {
+    let host = Host::new().await?;
+    let engine = Edgedeckd::start_at(Ipv4Addr::UNSPECIFIED).await?;
+    let console = engine.console().await?;
+    let mut agent = join(&console, &host).await?;
+    agent.kill();
+    let without = "while umount \"$(grep -m 1 ' cgroup2 ' /proc/self/mounts | cut -d ' ' -f 2)\"; do :; done 2> /dev/null; exec \"$@\"";
+    let _agent = host.run_agent_under(&["unshare", "--mount", "sh", "-c", without, "--"])?;
+    let node = node_in(&console, NodeState::Online).await?.id;
+    console
+        .call::<api::ManageNode>(ById { id: node }, (), ManageBody::default())
+        .await?;
+    for name in [HOSTED, BRIDGED] {
+        host.docker.run(&["tag", IMAGE, name])?;
+    }
+    let here = || Target::Nodes(vec![node]);
+    deploy(&console, "hosted", spec(HOSTED, true), here()).await?;
+    deploy(&console, "bridged", spec(BRIDGED, false), here()).await?;
+    let known = until("use of both", LONG, async || {
+        let rows = rows(&console).await?;
+        Ok((rows.len() == 2 && rows.values().all(|row| row.used.measured_ms > 0)).then_some(rows))
+    })
+    .await?;
+    for (image, row) in &known {
+        let uncounted = if image == HOSTED { row.used.measured_ms } else { 0 };
+        assert_eq!(row.used.uncounted_ms, uncounted, "{image}");
+        ensure!(row.used.cpu_ms > 0, "{image}: {row:?}");
+    }
+    assert_eq!(counted(node), Vec::<String>::new());
+    ensure!(host.log().contains("not counted by control group"), "{}", host.log());
     Ok(())
 }
 

@@ -77,6 +77,9 @@ pub struct Used {
     pub disk_byte_seconds: f64,
     /// Running containers, times milliseconds.
     pub measured_ms: u64,
+    /// Of these, those whose traffic could not be counted.
+    #[serde(default)]
+    pub uncounted_ms: u64,
 }
 
 impl Used {
@@ -87,6 +90,7 @@ impl Used {
         self.memory_byte_seconds += other.memory_byte_seconds;
         self.disk_byte_seconds += other.disk_byte_seconds;
         self.measured_ms = self.measured_ms.saturating_add(other.measured_ms);
+        self.uncounted_ms = self.uncounted_ms.saturating_add(other.uncounted_ms);
     }
 
     /// Bits sent a second, in the mean over so many milliseconds.

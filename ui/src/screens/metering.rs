@@ -1,7 +1,8 @@
 //! Metering: what containers used over a period, by image, version or node.
 //!
 //! `data-test`: `metering-period`, `metering-from`, `metering-to`, `metering-by`, `metering-total`, `metering-chart`,
-//! `metering-table`, `metering-row`, `metering-only`, `metering-all`.
+//! `metering-table`, `metering-row`, `metering-only`, `metering-all`,
+//! `metering-uncounted`.
 
 use crate::{
     api,
@@ -56,6 +57,7 @@ texts! {
     REMOVED: "已移除的节点 {id}", "Removed node {id}";
     FINE: "峰值是 5 分钟平均值的最大值；最近一个时间窗仍在增长。", "A peak is the highest mean of 5 minutes. The newest window still grows.";
     COARSE: "峰值是 1 小时平均值的最大值；最近一小时仍在增长。", "A peak is the highest mean of an hour. The newest hour still grows.";
+    UNCOUNTED: "有容器的流量无法计量（节点没有可用的控制组或权限，原因见代理日志），合计中不含这部分。", "The traffic of some containers could not be counted, for want of control groups or rights on their nodes (their agents' logs say which). It is not in these sums.";
     EMPTY: "此时段没有计量数据", "Nothing was metered in this period";
     EMPTY_TEXT: "节点上的容器运行后，代理每 15 秒读取一次流量、CPU、内存和磁盘，约一分钟后出现在这里。", "Once containers run on a node, its agent reads their traffic, CPU, memory and disk every 15 seconds; it shows here after about a minute.";
 }
@@ -281,6 +283,9 @@ pub fn Metering() -> impl IntoView {
                 <dl class="facts in-line" data-test="metering-total" aria-label=TOTAL.t()>{totals}</dl>
                 <Chart title=TRAFFIC unit=Unit::BitsPerSecond series=lines span=chart_span test="metering-chart"/>
                 <p class="quiet-text">{hint}</p>
+                <Show when=move || report.with(|report| report.as_ref().is_some_and(|report| report.total.used.uncounted_ms > 0))>
+                    <p class="quiet-text" data-test="metering-uncounted">{UNCOUNTED.t()}</p>
+                </Show>
                 {move || problem.get().map(|problem| view! { <ErrorBox problem=Signal::stored(problem)/> })}
             </section>
             <Table

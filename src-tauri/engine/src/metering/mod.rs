@@ -8,7 +8,7 @@ mod report;
 use crate::{Engine, error::Result, store::Tx};
 use edgedeck_model::{
     NodeId, Time,
-    metering::{KEPT_BY_NODES, PartUsage, UsageBy, Used, WINDOW, split_image, window_of},
+    metering::{KEPT_BY_NODES, PartUsage, TrafficSource, UsageBy, Used, WINDOW, split_image, window_of},
     name,
     time::{DAY, HOUR, MINUTE},
 };
@@ -166,6 +166,7 @@ fn add_report(tx: &mut Tx<'_>, node: NodeId, usage: Usage) -> Result<()> {
 fn bounded(part: &PartUsage) -> Used {
     let measured_ms = part.measured_ms.min(WINDOW as u64);
     let seconds = measured_ms as f64 / 1_000.0;
+    let is_uncounted = part.traffic == TrafficSource::Nothing;
     Used {
         sent_bytes: part.sent_bytes.min(TRAFFIC_MAX),
         received_bytes: part.received_bytes.min(TRAFFIC_MAX),
@@ -173,6 +174,7 @@ fn bounded(part: &PartUsage) -> Used {
         memory_byte_seconds: part.memory_bytes.min(BYTES_MAX) as f64 * seconds,
         disk_byte_seconds: part.disk_bytes.min(BYTES_MAX) as f64 * seconds,
         measured_ms,
+        uncounted_ms: if is_uncounted { measured_ms } else { 0 },
     }
 }
 
@@ -198,22 +200,23 @@ fn image_number(tx: &Tx<'_>, repository: &str, tag: &str, hour: Time, node: Node
 
 /// Adds to the row of a key, making it where it is not there.
 fn add_used(tx: &Tx<'_>, table: &str, key: &[&dyn rusqlite::ToSql], used: &Used) -> Result<()> {
-    let places: Vec<String> = (1..=key.len() + 6).map(|at| format!("?{at}")).collect();
-    let adds = ["sent", "received", "cpu_ms", "measured_ms"]
+    let places: Vec<String> = (1..=key.len() + 7).map(|at| format!("?{at}")).collect();
+    let adds = ["sent", "received", "cpu_ms", "measured_ms", "uncounted_ms"]
         .map(|name| format!("{name} = min({name} + excluded.{name}, {SUM_MAX})"));
     let sql = format!(
-        "INSERT INTO {table}sent, received, cpu_ms, memory, disk, measured_ms) VALUES ({}) \
+        "INSERT INTO {table}sent, received, cpu_ms, memory, disk, measured_ms, uncounted_ms) VALUES ({}) \
          ON CONFLICT DO UPDATE SET {}, memory = memory + excluded.memory, disk = disk + excluded.disk",
         places.join(", "),
         adds.join(", ")
     );
-    let values: [&dyn rusqlite::ToSql; 6] = [
+    let values: [&dyn rusqlite::ToSql; 7] = [
         &used.sent_bytes,
         &used.received_bytes,
         &used.cpu_ms,
         &used.memory_byte_seconds,
         &used.disk_byte_seconds,
         &used.measured_ms,
+        &used.uncounted_ms,
     ];
     tx.prepare_cached(&sql)?.execute(&*[key, &values].concat())?;
     Ok(())
@@ -242,7 +245,7 @@ fn select(connection: &Connection, find: &UsageFind) -> Result<Vec<UsageBucket>>
         conditions.push("?3 IS NULL".to_owned());
     }
     let sql = format!(
-        "SELECT start, {keys}, total(sent), total(received), total(cpu_ms), total(memory), total(disk), total(measured_ms) \
+        "SELECT start, {keys}, total(sent), total(received), total(cpu_ms), total(memory), total(disk), total(measured_ms), total(uncounted_ms) \
          FROM {table} JOIN metered_image ON metered_image.id = image WHERE {} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
         conditions.join(" AND ")
     );
@@ -261,6 +264,7 @@ fn select(connection: &Connection, find: &UsageFind) -> Result<Vec<UsageBucket>>
                 memory_byte_seconds: row.get(7)?,
                 disk_byte_seconds: row.get(8)?,
                 measured_ms: whole(row, 9)?,
+                uncounted_ms: whole(row, 10)?,
             },
         })
     })?;
@@ -291,7 +295,7 @@ fn images(connection: &Connection, find: &UsageFind) -> Result<Vec<String>> {
 mod tests {
     use super::*;
     use crate::{Clock, Options};
-    use edgedeck_model::{PlacementId, VersionId, metering::TrafficSource};
+    use edgedeck_model::{PlacementId, VersionId};
     use std::{collections::BTreeSet, sync::Arc};
 
     const NOON: Time = Time(1_790_000_100_000);
@@ -426,7 +430,11 @@ mod tests {
     async fn levels_are_means_over_time() {
         let lab = Lab::open().await;
         let now = window_of(NOON);
-        lab.take(node(1), 1, now, vec![part("a:1", 0), part("a:1", 0), part("a:1", 0)])
+        let uncounted = PartUsage {
+            traffic: TrafficSource::Nothing,
+            ..part("a:1", 0)
+        };
+        lab.take(node(1), 1, now, vec![part("a:1", 0), part("a:1", 0), uncounted])
             .await;
         let find = UsageFind {
             from: now,
@@ -440,6 +448,7 @@ mod tests {
         let used = lab.engine.usage(&find).unwrap().remove(0).used;
         assert_eq!((used.memory_bytes(WINDOW), used.disk_bytes(WINDOW)), (150.0, 15.0));
         assert_eq!((used.cores(WINDOW), used.containers(WINDOW)), (0.01, 2));
+        assert_eq!((used.measured_ms, used.uncounted_ms), (450_000, 150_000));
         assert_eq!(
             lab.engine
                 .usage(&UsageFind {
