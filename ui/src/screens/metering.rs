@@ -231,12 +231,12 @@ pub fn Metering() -> impl IntoView {
         })
     };
     let columns = std::iter::once(
-        Column::new("name", NAME, 220, |row: &Arc<UsageRow>| name_of(row))
+        Column::new("name", NAME, 180, |row: &Arc<UsageRow>| name_of(row))
             .sort(|row| SortKey::name(&name_of(row)))
             .share(4),
     );
     let figures = FIGURES.map(|(title, name, figure, shown)| {
-        Column::new(name, title, 122, move |row: &Arc<UsageRow>| shown(figure(row)))
+        Column::new(name, title, 116, move |row: &Arc<UsageRow>| shown(figure(row)))
             .sort(move |row| SortKey::number(Some(figure(row))))
     });
     let columns = columns.chain(figures).collect();
