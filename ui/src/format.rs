@@ -194,6 +194,17 @@ pub fn bytes(value: u64) -> String {
     format!("{} {chosen}", number(size, u32::from(size < 100.0 && chosen != "B")))
 }
 
+/// Bits a second in the unit that suits them, by thousands.
+pub fn bit_rate(value: f64) -> String {
+    let (factor, unit) = match value {
+        value if value >= 1e9 => (1e9, "Gbit/s"),
+        value if value >= 1e6 => (1e6, "Mbit/s"),
+        value if value >= 1e3 => (1e3, "kbit/s"),
+        _ => (1.0, "bit/s"),
+    };
+    format!("{} {unit}", number(value / factor, u32::from(factor > 1.0) * 2))
+}
+
 pub fn percent(value: Option<f32>) -> String {
     value.map_or_else(
         || NOTHING.to_owned(),
@@ -210,6 +221,7 @@ pub fn measured(value: Option<f64>, unit: Unit) -> String {
         Unit::Watt => format!("{} W", number(value, 1)),
         Unit::Bytes => bytes(value.max(0.0) as u64),
         Unit::BytesPerSecond => format!("{}/s", bytes(value.max(0.0) as u64)),
+        Unit::BitsPerSecond => bit_rate(value),
         Unit::Plain => number(value, 2),
     }
 }

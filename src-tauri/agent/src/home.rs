@@ -1,7 +1,8 @@
 //! The folder where an agent keeps what it must not forget.
 //!
 //! `key.pem`, `certificate.pem`, `ca.pem` and `state.json` say who it is; `desired.cbor` and `memory.cbor` what it has to
-//! run; `packages/`, `work/` and `logs/` belong to processes. All for its owner only. Files are replaced whole.
+//! run; `packages/`, `work/` and `logs/` belong to processes; `usage.cbor` and `usage/` hold what was measured and is not
+//! reported yet. All for its owner only. Files are replaced whole.
 
 use edgedeck_model::{NodeId, Time};
 use nix::{
@@ -98,6 +99,11 @@ impl Home {
         self.damaged.lock().first().cloned()
     }
 
+    /// A damaged file is gone for good, and nothing waits for it.
+    pub fn give_up(&self, name: &str) {
+        self.damaged.lock().remove(name);
+    }
+
     pub fn packages(&self) -> PathBuf {
         self.path.join("packages")
     }
@@ -111,12 +117,23 @@ impl Home {
         self.path.join("logs")
     }
 
+    /// Reports of what containers used.
+    pub fn usage(&self) -> PathBuf {
+        self.path.join("usage")
+    }
+
     /// Makes the folder, for its owner only.
     ///
     /// # Errors
     /// [`HomeError::Io`].
     pub fn create(&self) -> Result<(), HomeError> {
-        for path in [self.path.clone(), self.packages(), self.work(), self.logs()] {
+        for path in [
+            self.path.clone(),
+            self.packages(),
+            self.work(),
+            self.logs(),
+            self.usage(),
+        ] {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)

@@ -3,7 +3,7 @@
 use crate::{
     home::{Home, HomeError, HomeLock},
     join::{self, JoinError},
-    service,
+    metering, service,
     session::{AgentError, Base, Options},
 };
 use edgedeck_model::Lang;
@@ -85,6 +85,7 @@ pub async fn leave(options: &Options) -> Result<Left, LeaveError> {
         return Err(LeaveError::LeftBehind);
     }
     base.outsides.remove();
+    metering::end(&options.sources, base.state.node);
     drop(base);
     service::remove().map_err(LeaveError::Service)?;
     home.remove().map_err(AgentError::Home)?;

@@ -2,7 +2,7 @@
 //!
 //! `join` and `link` speak to the engine and hold no state of their own, so that a simulated fleet can use them ten
 //! thousand times in one process. `home` is the folder where an agent keeps what it must not forget. `sources`, `facts`
-//! and `metrics` read the machine. `reconcile` decides, without I/O, what has to be done for the workloads; `workloads`
+//! and `metrics` read the machine, `metering` what containers use of it. `reconcile` decides, without I/O, what has to be done for the workloads; `workloads`
 //! does it with a `runtime`. `session` joins all of these into the running agent.
 
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod identity;
 pub mod join;
 pub mod leave;
 pub mod link;
+pub mod metering;
 pub mod metrics;
 pub mod npu;
 pub mod observer;

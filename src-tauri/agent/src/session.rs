@@ -6,6 +6,7 @@ use crate::{
     home::{Home, HomeError, State},
     identity::{self, Identity, IdentityError, Trust},
     link::{Link, LinkError},
+    metering::{self, Metering},
     observer::{self, Observations, Observer},
     outside::Outsides,
     runtime::{
@@ -167,6 +168,12 @@ pub async fn run(options: Options, kept: Kept, stop: impl Future<Output = ()>) -
     let (observer, observations) =
         Observer::new(options.sources.clone(), base.docker.clone(), options.npu_tool.clone());
     let observing = tokio::spawn(observer.run());
+    let metering = Metering::start(
+        options.home.clone(),
+        options.sources.clone(),
+        base.docker.clone(),
+        base.state.node,
+    )?;
     let mut agent = Agent {
         boot_id: facts::boot_id(&options.sources),
         software: Arc::new(Software::new(
@@ -183,8 +190,10 @@ pub async fn run(options: Options, kept: Kept, stop: impl Future<Output = ()>) -
         on_trial: options.on_trial,
         collector: Collector::new(options.home.work(), options.sources.clone(), base.access.clone()),
         home: options.home.clone(),
+        sources: options.sources.clone(),
         base,
         observations,
+        metering,
         status: Status {
             agent_version: crate::version().to_owned(),
             since: crate::now(),
@@ -213,9 +222,11 @@ pub async fn run(options: Options, kept: Kept, stop: impl Future<Output = ()>) -
 
 struct Agent {
     home: Home,
+    sources: Sources,
     boot_id: String,
     base: Base,
     observations: Observations,
+    metering: Metering,
     collector: Collector,
     software: Arc<Software>,
     /// Until it was told that this version is well.
@@ -264,7 +275,9 @@ impl Agent {
                         backoff = BACKOFF_MIN;
                         tracing::info!(address, "linked");
                         self.set_status(Some(address.clone()), None);
-                        match self.serve(link, welcome, &address).await {
+                        let end = self.serve(link, welcome, &address).await;
+                        self.metering.unlink();
+                        match end {
                             LinkEnd::Removed => return Ending::Removed,
                             LinkEnd::Switching => return Ending::Switching,
                             // Asked for over a link that broke before its answer.
@@ -332,6 +345,7 @@ impl Agent {
         let mut observed = self.base.workloads.observed();
         observed.mark_changed();
         let sampled = self.observations.sampled.clone();
+        let metered = self.metering.waiting();
         let mut progress = self.software.progress();
         let (answers, mut answer_queue) = mpsc::channel(TASKS);
         let tasks = Arc::new(Semaphore::new(TASKS));
@@ -342,6 +356,9 @@ impl Agent {
                 Ok(more) => more,
                 Err(error) => return LinkEnd::Broken(error),
             };
+            if let Err(error) = self.send_usage(&mut link).await {
+                return LinkEnd::Broken(error);
+            }
             let outcome = tokio::select! {
                 frame = link.receive() => match frame {
                     Ok(ToAgent::Removed) => {
@@ -412,6 +429,7 @@ impl Agent {
                     self.beat(&mut link).await
                 }
                 () = sampled.notified() => Ok(()),
+                () = metered.notified() => Ok(()),
                 () = std::future::ready(()), if more => Ok(()),
             };
             if let Err(error) = outcome {
@@ -455,6 +473,7 @@ impl Agent {
                 tracing::error!("{}", crate::chain(&error));
             }
         }
+        self.metering.link(welcome.takes_usage);
         self.tells_trust = welcome.ca_pem.is_some();
         match welcome.ca_pem {
             Some(pem) => self.take_authorities(link, &pem).await,
@@ -562,6 +581,13 @@ impl Agent {
         Ok(true)
     }
 
+    async fn send_usage(&self, link: &mut Link) -> Result<(), LinkError> {
+        while let Some(report) = self.metering.next_to_send() {
+            send(link, FromAgent::Usage(report)).await?;
+        }
+        Ok(())
+    }
+
     async fn beat(&mut self, link: &mut Link) -> Result<(), LinkError> {
         send(link, FromAgent::Heartbeat { at: crate::now() }).await?;
         link.ping().await?;
@@ -611,6 +637,7 @@ impl Agent {
                 self.base.workloads.stored(sequence);
                 self.be_well();
             }
+            ToAgent::UsageStored { number } => self.metering.stored(number),
             ToAgent::Pace { sample_interval } => self.observations.set_pace(sample_interval),
             // Those that end a link, or begin one, or ask something, were taken before.
             ToAgent::Refused { reason } => tracing::warn!("the engine refuses: {reason}"),
@@ -708,12 +735,14 @@ impl Agent {
     }
 
     /// The node is no longer of the lab: nothing of it stays.
-    async fn be_removed(&self, home: &Home) -> Result<Ending, AgentError> {
+    async fn be_removed(&mut self, home: &Home) -> Result<Ending, AgentError> {
         tracing::info!("this node was taken out of the lab: removing everything");
         if !self.base.workloads.remove_all(REMOVE_MAX).await {
             return Err(AgentError::LeftBehind);
         }
         self.base.outsides.remove();
+        self.metering.stop().await;
+        metering::end(&self.sources, self.base.state.node);
         if let Err(error) = service::remove() {
             tracing::warn!("removing the service: {error}");
         }

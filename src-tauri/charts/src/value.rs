@@ -122,6 +122,7 @@ impl Scale {
                 pick(&steps, "B")
             }
             Unit::BytesPerSecond => pick(&[(1e3, "kB/s"), (1e6, "MB/s"), (1e9, "GB/s")], "B/s"),
+            Unit::BitsPerSecond => pick(&[(1e3, "kbit/s"), (1e6, "Mbit/s"), (1e9, "Gbit/s")], "bit/s"),
         }
     }
 

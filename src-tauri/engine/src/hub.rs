@@ -295,6 +295,7 @@ impl Engine {
             managed: known.managed,
             software_key: Some(self.software.public_key()),
             ca_pem: Some(self.pki.present().pem()),
+            takes_usage: true,
         };
         // The queue is new and empty.
         let _queued = sender.try_send(ToAgent::Welcome(welcome));
@@ -463,6 +464,12 @@ impl Session {
                 Ok(())
             }
             FromAgent::Sample { number, sample } => engine.take_sample(self.node, number, sample).await,
+            FromAgent::Usage(usage) => {
+                let number = usage.number;
+                engine.take_usage(self.node, usage).await?;
+                engine.hub.send(self.node, ToAgent::UsageStored { number });
+                Ok(())
+            }
             FromAgent::Observed(observed) => {
                 let sequence = observed.sequence;
                 engine.observe(self.node, observed).await?;

@@ -40,6 +40,7 @@ impl Engine {
             outcomes.push(("CA", self.advance_ca().await));
             outcomes.push(("certificates", self.judge_certificates().await));
             outcomes.push(("retention", self.retain().await));
+            outcomes.push(("metering", self.retain_usage().await));
             outcomes.push(("archives", self.retain_archives().await));
             outcomes.push(("rollouts", self.retain_rollouts().await));
             outcomes.push(("images", self.collect_garbage().await));

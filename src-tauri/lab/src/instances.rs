@@ -4,7 +4,7 @@ use crate::{chance::share, profile::Profile};
 use edgedeck_model::{
     PlacementId, Time, VersionId,
     api::{LogLine, LogPage},
-    app::{Part, Spec},
+    app::{Part, Run, Spec},
     deployment::{InstanceState, PartStatus, RESTART_WINDOW, Reason, Wanted},
     time::{MINUTE, SECOND},
 };
@@ -25,6 +25,15 @@ pub struct Instances {
     all: BTreeMap<PlacementId, Simulated>,
     removed: BTreeMap<PlacementId, (VersionId, Time)>,
     pub generation: u64,
+}
+
+/// A part that runs as a container.
+pub struct Running {
+    pub placement: PlacementId,
+    pub version: VersionId,
+    pub part: String,
+    pub image: String,
+    pub on_host: bool,
 }
 
 /// How an instance fares.
@@ -115,6 +124,28 @@ impl Instances {
             }
         }));
         (list, next)
+    }
+
+    /// Every part that runs now as a container, with its image.
+    pub fn containers(&self, profile: &Profile, rules: Rules, now: Time) -> Vec<Running> {
+        let mut running = Vec::new();
+        for (placement, one) in &self.all {
+            for (number, part) in one.spec.parts.iter().enumerate() {
+                let (status, ..) = one.part(part, number, *placement, profile, rules, now);
+                if let Run::Container(container) = &part.run
+                    && status.state == InstanceState::Running
+                {
+                    running.push(Running {
+                        placement: *placement,
+                        version: one.version,
+                        part: part.name.clone(),
+                        image: container.image.clone(),
+                        on_host: container.host_network,
+                    });
+                }
+            }
+        }
+        running
     }
 
     /// Lines of a log that a program could have written: one each second since the instance was begun.

@@ -11,6 +11,7 @@ mod identities;
 mod instances;
 mod node;
 mod profile;
+mod usage;
 
 pub use faults::Fault;
 pub use profile::Profile;

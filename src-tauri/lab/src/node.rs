@@ -5,6 +5,7 @@ use crate::{
     faults::{self, Fault},
     instances::{Instances, Rules},
     profile::Profile,
+    usage,
 };
 use edgedeck_agent::{
     identity::{self, Identity, Trust},
@@ -180,6 +181,7 @@ impl Linked<'_> {
         let phase = |what| chance::share(&self.profile.inputs(what));
         let mut beat_at = begun + heartbeat.mul_f64(phase(61));
         let mut sample_at = begun + pace.mul_f64(phase(62));
+        let mut usage_at = begun + usage::INTERVAL.mul_f64(phase(63));
         if let Some(pem) = &welcome.ca_pem {
             self.take_authorities(pem).await?;
         }
@@ -189,7 +191,7 @@ impl Linked<'_> {
         self.send_facts(fault).await?;
         let mut waiting: Vec<Waiting> = Vec::new();
         loop {
-            let mut next = beat_at.min(sample_at).min(fault_at);
+            let mut next = beat_at.min(sample_at).min(usage_at).min(fault_at);
             next = report_at.map_or(next, |at| next.min(at));
             next = waiting
                 .iter()
@@ -245,6 +247,12 @@ impl Linked<'_> {
                         let stamp = edgedeck_agent::now();
                         let sample = curves::sample(&self.profile, lab_time(self.fleet, stamp), stamp, fault);
                         self.link.send(&FromAgent::Sample { number: *sample_number, sample }).await?;
+                    }
+                    if now >= usage_at {
+                        usage_at = now + usage::INTERVAL;
+                        if welcome.takes_usage {
+                            self.report_usage().await?;
+                        }
                     }
                     if now >= beat_at {
                         beat_at = now + heartbeat;
@@ -305,13 +313,8 @@ impl Linked<'_> {
 
     /// Reports the instances, and says when they change by themselves.
     async fn report(&mut self) -> Result<Option<Instant>, LinkError> {
-        let options = &self.fleet.options;
-        let rules = Rules {
-            faults: options.faults,
-            start_delay: options.start_delay,
-        };
         let now = edgedeck_agent::now();
-        let (instances, next) = self.instances.report(&self.profile, rules, now);
+        let (instances, next) = self.instances.report(&self.profile, self.rules(), now);
         self.sequence += 1;
         let observed = Observed {
             sequence: self.sequence,
@@ -321,6 +324,24 @@ impl Linked<'_> {
         self.link.send(&FromAgent::Observed(observed)).await?;
         let wait = |at: Time| Duration::from_millis(u64::try_from(at.since(now)).unwrap_or(0) + 1);
         Ok(next.map(|at| Instant::now() + wait(at)))
+    }
+
+    /// Tells what the containers used since the last time.
+    async fn report_usage(&mut self) -> Result<(), LinkError> {
+        let now = edgedeck_agent::now();
+        let running = self.instances.containers(&self.profile, self.rules(), now);
+        if running.is_empty() {
+            return Ok(());
+        }
+        let usage = usage::report(&self.profile, running, lab_time(self.fleet, now), now);
+        self.link.send(&FromAgent::Usage(usage)).await
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            faults: self.fleet.options.faults,
+            start_delay: self.fleet.options.start_delay,
+        }
     }
 
     async fn send_facts(&mut self, fault: Option<Fault>) -> Result<(), LinkError> {

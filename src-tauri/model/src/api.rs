@@ -18,6 +18,7 @@ use crate::{
     image::{LabImages, Registry},
     job::{Job, JobItem},
     join::{JoinToken, JoinTokenKind, NewJoinToken},
+    metering::{UsageQuery, UsageReport},
     node::{Line, Node, NodeRow, NodeState},
     project::Project,
     software::{Software, Source},
@@ -119,6 +120,8 @@ endpoints! {
     /// Takes a node out of the lab: its certificate is refused from now on.
     RemoveNode: Delete "/api/nodes/{id}", OPERATOR, ById<NodeId>, (), () => ();
     GetSeries: Get "/api/series", VIEWER, (), OneSeries, () => Vec<Series>;
+    /// What containers used in a period.
+    GetUsage: Get "/api/usage", VIEWER, (), UsageQuery, () => UsageReport;
 
     ListJoinTokens: Get "/api/join-tokens", OPERATOR, (), (), () => Vec<JoinToken>;
     CreateJoinToken: Post "/api/join-tokens", OPERATOR, (), (), NewJoinTokenBody => NewJoinToken;

@@ -18,6 +18,7 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod join;
+pub mod metering;
 pub mod name;
 pub mod node;
 pub mod npu;

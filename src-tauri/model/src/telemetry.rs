@@ -74,6 +74,7 @@ pub enum Unit {
     Percent,
     Bytes,
     BytesPerSecond,
+    BitsPerSecond,
     Celsius,
     Watt,
     Plain,

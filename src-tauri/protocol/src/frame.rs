@@ -6,6 +6,7 @@ use edgedeck_model::{
     app::Spec,
     certificate::NodeTrust,
     deployment::{PartStatus, Wanted},
+    metering::PartUsage,
     node::Facts,
     software::Rules,
     telemetry::Sample,
@@ -41,6 +42,8 @@ pub enum FromAgent {
     Trusts(NodeTrust),
     /// Answers [`ToAgent::Outside`]: it is stored and in use, or why it is not.
     OutsideTaken { revision: u64, problem: Option<String> },
+    /// Sent until it is stored. Not for engines whose welcome does not take it.
+    Usage(Usage),
 }
 
 /// From the engine to the agent.
@@ -79,6 +82,10 @@ pub enum ToAgent {
     },
     /// What the node needs to deal with systems outside the lab, instead of what it was sent before.
     Outside(Outside),
+    /// The report of use with this number is safe, and those sent before it.
+    UsageStored {
+        number: u64,
+    },
     /// The node was taken out of the lab: stop everything and forget the engine.
     Removed,
 }
@@ -119,6 +126,21 @@ pub struct Welcome {
     /// As [`ToAgent::Authorities`].
     #[serde(default)]
     pub ca_pem: Option<String>,
+    /// The engine takes [`FromAgent::Usage`].
+    #[serde(default)]
+    pub takes_usage: bool,
+}
+
+/// What the containers of a node used in one window, or in a piece of it: what is reported later adds to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Made at random with the agent's records; numbers count within it.
+    pub epoch: u64,
+    /// Grows with every report.
+    pub number: u64,
+    /// The begin of the window.
+    pub window: Time,
+    pub parts: Vec<PartUsage>,
 }
 
 /// What a managed node needs to deal with systems outside the lab.

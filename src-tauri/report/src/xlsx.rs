@@ -256,6 +256,7 @@ fn write_curves(sheet: &mut Worksheet, data: &ReportData, clock: &Clock, name: &
             Unit::Celsius => (1.0, "0.0 \"°C\""),
             Unit::Bytes => (f64::from(1 << 30), "0.00 \"GiB\""),
             Unit::BytesPerSecond => (1e6, "0.00 \"MB/s\""),
+            Unit::BitsPerSecond => (1e6, "0.00 \"Mbit/s\""),
             Unit::Watt => (1.0, "0.0 \"W\""),
             Unit::Plain => (1.0, "0.00"),
         };

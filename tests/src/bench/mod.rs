@@ -4,6 +4,7 @@ mod fanout;
 mod fleet;
 mod idle;
 mod load;
+mod metering;
 mod process;
 mod read;
 mod telemetry;
@@ -71,13 +72,14 @@ fn percentile(values: &[f64], percent: usize) -> f64 {
 }
 
 /// All benches, by name.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "write",
     "read",
     "fleet",
     "fanout",
     "telemetry",
     "upload",
+    "metering",
     "window",
     "idle",
 ];
@@ -102,6 +104,7 @@ pub async fn run(name: Option<&str>) -> Result<Vec<Figure>> {
             "read" => read::run().await?,
             "fanout" => fanout::run().await?,
             "telemetry" => telemetry::run().await?,
+            "metering" => metering::run().await?,
             _ => fleet::run().await?,
         });
     }

@@ -29,13 +29,14 @@ const VALUES: usize = 20;
 /// Nodes whose samples come at once.
 const AT_ONCE: usize = 256;
 
-struct Agent {
+pub(super) struct Agent {
     node: NodeId,
-    session: Session,
-    frames: Receiver<ToAgent>,
+    pub(super) session: Session,
+    pub(super) frames: Receiver<ToAgent>,
 }
 
-async fn agent(engine: &Arc<Engine>, token: &str, number: u32) -> Result<Agent> {
+/// An agent that has joined, without a box.
+pub(super) async fn agent(engine: &Arc<Engine>, token: &str, number: u32) -> Result<Agent> {
     let key = KeyPair::generate()?;
     let serial = format!("T-{number}");
     let request = JoinRequest {
@@ -103,7 +104,7 @@ fn bytes(data: &Path, name: &str) -> u64 {
 }
 
 /// Bytes of the database once its log is part of it.
-fn settled(data: &Path) -> Result<u64> {
+pub(super) fn settled(data: &Path) -> Result<u64> {
     let connection = rusqlite::Connection::open(data.join("edgedeck.db"))?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-const SCREENS: [&str; 21] = [
+const SCREENS: [&str; 22] = [
     "",
     "nodes",
     "nodes?face=table",
@@ -34,6 +34,7 @@ const SCREENS: [&str; 21] = [
     "alarms",
     "events",
     "reports",
+    "metering",
     "users",
     "access",
     "certificates",

@@ -35,6 +35,7 @@ texts! {
     SETTINGS: "设置", "Settings";
     STATUS: "引擎状态", "Engine";
     REPORTS: "报告", "Reports";
+    METERING: "计量", "Metering";
 }
 
 /// A screen that stands in the navigation.
@@ -76,6 +77,7 @@ pub const ENTRIES: &[Entry] = &[
     entry(GUARD, "/settings", SETTINGS, Icon::Settings, Role::Viewer),
     entry(GUARD, "/status", STATUS, Icon::System, Role::Viewer),
     entry(REPORT, "/reports", REPORTS, Icon::Reports, Role::Viewer),
+    entry(REPORT, "/metering", METERING, Icon::Columns, Role::Viewer),
 ];
 
 /// Whether there is a screen at a path, so that nothing links to one that is not there.

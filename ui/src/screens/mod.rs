@@ -10,6 +10,7 @@ pub mod groups;
 pub mod images;
 pub mod jobs;
 pub mod join;
+pub mod metering;
 pub mod node;
 pub mod nodes;
 pub mod overview;
@@ -55,6 +56,7 @@ pub fn Screens() -> impl IntoView {
             <Route path=path!("/groups") view=groups::Groups/>
             <Route path=path!("/groups/:id") view=groups::GroupPage/>
             <Route path=path!("/reports") view=reports::Reports/>
+            <Route path=path!("/metering") view=metering::Metering/>
             <Route path=path!("/settings") view=settings::SettingsPage/>
             <Route path=path!("/users") view=settings::Users/>
             <Route path=path!("/access") view=settings::Access/>

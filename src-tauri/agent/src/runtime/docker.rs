@@ -31,11 +31,11 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -80,6 +80,10 @@ pub struct Docker {
     client: Mutex<Option<Client>>,
     /// Held from choosing NPUs until a container has them.
     creating: Mutex<()>,
+    /// Told when one of this node's containers starts or ends.
+    pub(super) came_or_went: Arc<Notify>,
+    /// Whoever wants to look at containers before they are stopped.
+    pub(super) before_stop: OnceLock<mpsc::Sender<oneshot::Sender<()>>>,
 }
 
 impl Docker {
@@ -91,11 +95,13 @@ impl Docker {
             outsides,
             client: Mutex::new(None),
             creating: Mutex::new(()),
+            came_or_went: Arc::default(),
+            before_stop: OnceLock::new(),
         }
     }
 
     /// A client that speaks the engine's version of the API.
-    async fn client(&self) -> Result<Client, Error> {
+    pub(super) async fn client(&self) -> Result<Client, Error> {
         let mut held = self.client.lock().await;
         if let Some(client) = held.as_ref() {
             return Ok(client.clone());
@@ -107,7 +113,7 @@ impl Docker {
     }
 
     /// Forgets the client when the engine went away: it may come back as another version.
-    async fn check<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+    pub(super) async fn check<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &outcome
             && !matches!(
                 error,
@@ -155,8 +161,11 @@ impl Docker {
                     ..Default::default()
                 }));
                 wake.notify_one();
-                while let Some(Ok(_)) = events.next().await {
+                while let Some(Ok(event)) = events.next().await {
                     wake.notify_one();
+                    if matches!(event.action.as_deref(), Some("start" | "die")) {
+                        self.came_or_went.notify_one();
+                    }
                 }
                 *self.client.lock().await = None;
                 wake.notify_one();
@@ -170,7 +179,7 @@ impl Docker {
     }
 
     /// Ids and labels of this node's containers, or of those of one part.
-    async fn list(
+    pub(super) async fn list(
         &self,
         client: &Client,
         key: Option<&PartKey>,
@@ -383,6 +392,7 @@ impl Runtime for Docker {
 
     async fn stop(&self, key: &PartKey) -> Result<(), Trouble> {
         let client = self.client().await.map_err(|error| trouble(&error))?;
+        self.ask_before_stop().await;
         let options = || StopContainerOptionsBuilder::default().t(STOP_SECONDS as i32).build();
         for (id, _) in self.list(&client, Some(key)).await.map_err(|error| trouble(&error))? {
             match self.check(client.stop_container(&id, Some(options())).await).await {
@@ -462,7 +472,7 @@ fn read(id: &str, labels: &HashMap<String, String>, found: &ContainerInspectResp
 }
 
 /// The engine's time; `None` for its zero.
-fn time(text: &str) -> Option<Time> {
+pub(super) fn time(text: &str) -> Option<Time> {
     let at: jiff::Timestamp = text.parse().ok()?;
     (at.as_second() > 0).then(|| Time(at.as_millisecond()))
 }

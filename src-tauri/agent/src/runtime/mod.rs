@@ -3,6 +3,7 @@
 pub mod docker;
 mod docker_create;
 mod docker_logs;
+pub mod docker_usage;
 pub mod logfile;
 pub mod package;
 pub mod page;

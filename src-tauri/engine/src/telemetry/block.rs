@@ -16,7 +16,7 @@ const ENTRIES_MAX: u64 = 100_000;
 fn scale(metric: Metric) -> f64 {
     match metric.unit() {
         Unit::Bytes => 1.0 / 4096.0,
-        Unit::BytesPerSecond => 1.0,
+        Unit::BytesPerSecond | Unit::BitsPerSecond => 1.0,
         Unit::Percent | Unit::Celsius | Unit::Watt | Unit::Plain => 100.0,
     }
 }

@@ -71,6 +71,11 @@ fn nodes(router: Router<Arc<Console>>) -> Router<Arc<Console>> {
             }
             Ok(call.console.engine.series(&query)?)
         };
+        GetUsage(call) {
+            // A month of many images takes a while to add up.
+            let engine = call.console.engine.clone();
+            tokio::task::spawn_blocking(move || engine.usage_report(&call.query)).await.map_err(Problem::internal)?
+        };
         ListJoinTokens(call) Ok(call.console.engine.list_join_tokens()?);
         CreateJoinToken(call) create_join_token(call).await;
         RevokeJoinToken(call) call.console.engine.revoke_join_token(&call.caller.actor(), call.args.id).await;

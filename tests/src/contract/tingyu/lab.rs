@@ -88,6 +88,12 @@ impl Machine {
         let name = self.id.0.simple().to_string();
         (name.clone(), format!("tingyu-{name}"))
     }
+
+    /// Says something over its link.
+    pub async fn say(&self, frame: FromAgent) -> anyhow::Result<()> {
+        let session = self.session()?;
+        Ok(session.receive(frame).await?)
+    }
 }
 
 /// The only file that these boxes have, and what is in it.
@@ -223,7 +229,10 @@ impl TingyuLab {
         rename("lost", table).await?;
         let answer = answer?;
         anyhow::ensure!(
-            !answer.success && answer.at("/data").is_null() && answer.at("/code") == 500,
+            !answer.success
+                && answer.at("/data").is_null()
+                && answer.at("/info").is_null()
+                && answer.at("/code") == 500,
             "{}",
             answer.shown()
         );

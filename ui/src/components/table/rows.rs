@@ -60,6 +60,16 @@ impl Row for Arc<edgedeck_model::access_key::AccessKey> {
     }
 }
 
+/// A node by its id, an image by its name.
+impl Row for Arc<edgedeck_model::metering::UsageRow> {
+    fn id(&self) -> Uuid {
+        let mut hasher = std::hash::DefaultHasher::new();
+        (&self.repository, &self.tag).hash(&mut hasher);
+        self.node
+            .map_or_else(|| Uuid::from_u64_pair(hasher.finish(), 1), |node| node.0)
+    }
+}
+
 impl Row for Arc<edgedeck_model::job::JobItem> {
     fn id(&self) -> Uuid {
         self.node.0

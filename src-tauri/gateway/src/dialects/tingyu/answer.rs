@@ -42,6 +42,14 @@ impl Reply {
             ..Self::DONE
         })
     }
+
+    /// As [`Self::data`], where the system calls it so.
+    ///
+    /// # Errors
+    /// Never for the types of this dialect, all of which are JSON.
+    pub fn info(payload: impl Serialize) -> Outcome {
+        Self::with("info", payload)
+    }
 }
 
 impl IntoResponse for Reply {

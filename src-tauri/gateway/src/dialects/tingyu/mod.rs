@@ -5,6 +5,7 @@ mod answer;
 mod containers;
 mod files;
 mod images;
+mod metering;
 mod nodes;
 mod request;
 mod tasks;
@@ -49,6 +50,7 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/tingyu/file/content/{id}", get(files::content))
         .route("/tingyu/node/get", get(nodes::get))
         .route("/tingyu/node/list", get(nodes::list))
+        .merge(metering::routes())
         .fallback(async || Failure::unknown())
         .method_not_allowed_fallback(async || Failure::unknown())
         .layer(DefaultBodyLimit::disable())

@@ -69,5 +69,5 @@ pub async fn status(State(engine): State<Arc<Engine>>, params: Params) -> Outcom
             });
         }
     }
-    Reply::with("info", tasks)
+    Reply::info(tasks)
 }
