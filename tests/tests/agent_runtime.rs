@@ -128,6 +128,8 @@ fn part(run: Run, args: &[&str], restart: Restart) -> Part {
         env: [("GREETING".to_owned(), "你好".to_owned())].into(),
         resources: Resources::default(),
         restart,
+        liveness: None,
+        readiness: None,
     }
 }
 

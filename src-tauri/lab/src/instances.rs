@@ -189,6 +189,7 @@ impl Simulated {
             finished_at: None,
             next_start_at: None,
             unhealthy: false,
+            ready: None,
         };
         if self.wanted != Wanted::Running {
             return (status, self.begun, None);
@@ -269,6 +270,8 @@ mod tests {
             env: BTreeMap::new(),
             resources: Default::default(),
             restart: Default::default(),
+            liveness: None,
+            readiness: None,
         };
         let workload = |wanted| Workload {
             placement: PlacementId(Uuid::from_u128(1)),

@@ -20,6 +20,7 @@ pub mod join;
 pub mod name;
 pub mod node;
 pub mod npu;
+pub mod probe;
 pub mod problem;
 pub mod software;
 pub mod telemetry;

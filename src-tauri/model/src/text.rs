@@ -510,6 +510,7 @@ pub fn reason(reason: Reason, lang: Lang) -> &'static str {
             Reason::NoSuchDevice => ("设备不存在", "a device does not exist"),
             Reason::OutOfMemory => ("内存不足被终止", "it was killed for lack of memory"),
             Reason::Exited => ("程序已退出", "the program ended"),
+            Reason::Unhealthy => ("存活检查失败，已停止", "its liveness probe failed, so it was stopped"),
             Reason::Refused => ("容器引擎拒绝启动", "the container engine refused"),
         },
     )
@@ -641,6 +642,22 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
         "no-plain-file" => ("不是普通文件", "it is no plain file"),
         "path-form" => ("不是有效的路径", "is not an allowed path"),
         "path-twice" => ("路径重复", "uses a path twice"),
+        "device-path" => ("设备须为 /dev 下的路径", "a device is a path below /dev"),
+        "device-rights" => ("设备至少需要一种权限", "a device needs at least one right"),
+        "host-name" => ("不是有效的主机名", "is not the name of a host"),
+        "privileged-hardened" => ("特权与加固不能同时使用", "cannot be privileged and hardened"),
+        "npu-model" => (
+            "NPU 型号形如 310、310P、910B",
+            "an NPU model reads as 310, 310P or 910B",
+        ),
+        "vnpu-template" => (
+            "虚拟 NPU 模板形如 vir02、vir04_3c",
+            "a template of virtual NPUs reads as vir02 or vir04_3c",
+        ),
+        "vnpu-count" => (
+            "虚拟 NPU 只能申请 1 个",
+            "a virtual NPU is asked for with exactly 1 NPU",
+        ),
         "package-hash" => ("不是已上传的程序包", "is not an uploaded package"),
         "target-empty" => ("没有选择目标", "names no target"),
         "time-order" => ("结束时间必须晚于开始时间", "the end must be after the begin"),

@@ -78,6 +78,8 @@ mod tests {
             env: BTreeMap::new(),
             resources,
             restart: Restart::Always,
+            liveness: None,
+            readiness: None,
         };
         let id = VersionId(Uuid::from_u128(1));
         let spec = Spec { parts: vec![part] };

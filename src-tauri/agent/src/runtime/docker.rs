@@ -1,10 +1,10 @@
 //! Containers, by the Docker Engine API over its socket. Podman serves the same API.
 
-use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_logs};
+use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_exec::Stuck, docker_logs};
 use crate::{
     collect::{Bounded, Copied},
     outside::Outsides,
-    reconcile::{Kind, PartKey, Seen, SeenState, Trouble},
+    reconcile::{Kind, Outcome, PartKey, Seen, SeenState, Trial, Trouble},
     sources::Sources,
 };
 use bollard::{
@@ -30,6 +30,7 @@ use futures::StreamExt;
 use std::{
     collections::{BTreeSet, HashMap},
     io,
+    net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -80,6 +81,7 @@ pub struct Docker {
     client: Mutex<Option<Client>>,
     /// Held from choosing NPUs until a container has them.
     creating: Mutex<()>,
+    pub(super) stuck: Stuck,
 }
 
 impl Docker {
@@ -91,11 +93,12 @@ impl Docker {
             outsides,
             client: Mutex::new(None),
             creating: Mutex::new(()),
+            stuck: Stuck::default(),
         }
     }
 
     /// A client that speaks the engine's version of the API.
-    async fn client(&self) -> Result<Client, Error> {
+    pub(super) async fn client(&self) -> Result<Client, Error> {
         let mut held = self.client.lock().await;
         if let Some(client) = held.as_ref() {
             return Ok(client.clone());
@@ -404,6 +407,24 @@ impl Runtime for Docker {
             self.remove_one(&client, &id).await?;
         }
         Ok(())
+    }
+
+    async fn address(&self, key: &PartKey, part: &Part) -> Result<Option<IpAddr>, Trouble> {
+        if matches!(&part.run, Run::Container(container) if container.host_network) {
+            return Ok(Some(Ipv4Addr::LOCALHOST.into()));
+        }
+        let client = self.client().await.map_err(|error| trouble(&error))?;
+        let found = self.check(client.inspect_container(&key.name(), None).await).await;
+        let settings = found.map_err(|error| trouble(&error))?.network_settings;
+        let networks = settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let addresses = networks
+            .into_values()
+            .flat_map(|end| [end.ip_address, end.global_ipv6_address]);
+        Ok(addresses.flatten().find_map(|address| address.parse().ok()))
+    }
+
+    async fn exec(&self, trial: &Trial, command: &[String], patience: Duration) -> Outcome {
+        self.exec_in(trial, command, patience).await
     }
 
     async fn logs(&self, key: &PartKey, request: LogRequest) -> Result<LogPage, Problem> {

@@ -183,6 +183,8 @@ mod tests {
             env: Default::default(),
             resources,
             restart: Default::default(),
+            liveness: None,
+            readiness: None,
         }
     }
 

@@ -3,12 +3,13 @@
 use super::{
     LogRequest, Runtime, STOP_SECONDS, logfile,
     package::Packages,
+    process_exec,
     supervise::{self, End, RUN_FILE, RunState, TASK_FILE, Task},
 };
 use crate::{
     facts,
     home::Home,
-    reconcile::{Kind, PartKey, Seen, SeenState, Trouble},
+    reconcile::{Kind, Outcome, PartKey, Seen, SeenState, Trial, Trouble},
     sources::Sources,
 };
 use edgedeck_model::{
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    net::{IpAddr, Ipv4Addr},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Stdio,
@@ -329,6 +331,17 @@ impl Runtime for Processes {
         }
         self.collect_packages().await;
         Ok(())
+    }
+
+    async fn address(&self, _: &PartKey, _: &Part) -> Result<Option<IpAddr>, Trouble> {
+        Ok(Some(Ipv4Addr::LOCALHOST.into()))
+    }
+
+    async fn exec(&self, trial: &Trial, command: &[String], patience: Duration) -> Outcome {
+        match supervise::load::<Task>(&self.folder(&trial.key).join(TASK_FILE)) {
+            Some(task) => process_exec::exec(&task, command, patience).await,
+            None => Outcome::Unknown,
+        }
     }
 
     async fn logs(&self, key: &PartKey, request: LogRequest) -> Result<LogPage, Problem> {

@@ -102,6 +102,8 @@ mod tests {
             env: [("A".to_owned(), "二".to_owned())].into(),
             resources: Resources::default(),
             restart: Restart::OnFailure,
+            liveness: None,
+            readiness: None,
         };
         Spec { parts: vec![part] }
     }
