@@ -1,8 +1,9 @@
 //! Containers, by the Docker Engine API over its socket. Podman serves the same API.
 
-use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_exec::Stuck, docker_logs};
+use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_exec::Stuck, docker_logs, npu_check};
 use crate::{
     collect::{Bounded, Copied},
+    observer,
     outside::Outsides,
     reconcile::{Kind, Outcome, PartKey, Seen, SeenState, Trial, Trouble},
     sources::Sources,
@@ -226,9 +227,11 @@ impl Docker {
             (LABEL_PART.to_owned(), key.part.clone()),
             (LABEL_HASH.to_owned(), hash.to_owned()),
         ]);
-        let mut devices = Vec::new();
+        let mut devices = docker_create::devices(container);
+        // Chips that are named as devices are given away, too.
+        let mut given = docker_create::named_npus(container);
         if part.resources.npus > 0 {
-            let used: BTreeSet<u32> = self
+            let mut used: BTreeSet<u32> = self
                 .list(client, None)
                 .await
                 .map_err(|error| trouble(&error))?
@@ -236,10 +239,14 @@ impl Docker {
                 .filter_map(|(_, labels)| labels.get(LABEL_NPUS))
                 .flat_map(|list| list.split(',').filter_map(|number| number.parse().ok()))
                 .collect();
+            used.extend(&given);
             let chosen = docker_create::choose_npus(&self.sources, part.resources.npus, &used)?;
-            let list: Vec<String> = chosen.iter().map(u32::to_string).collect();
+            devices.extend(docker_create::npu_devices(&self.sources, &chosen));
+            given.extend(chosen);
+        }
+        if !given.is_empty() {
+            let list: Vec<String> = given.iter().map(u32::to_string).collect();
             labels.insert(LABEL_NPUS.to_owned(), list.join(","));
-            devices = docker_create::npu_devices(&self.sources, &chosen);
         }
         let cpus = crate::facts::cpus(&self.sources);
         let body = docker_create::body(part, container, labels, devices, cpus);
@@ -317,6 +324,8 @@ impl Runtime for Docker {
         let Run::Container(container) = &part.run else {
             return Ok(());
         };
+        // Before anything is changed: what runs of the version before goes on.
+        npu_check::check(&part.resources, &observer::npu_tool()).await?;
         let client = self.client().await.map_err(|error| trouble(&error))?;
         let image = docker_create::with_tag(&container.image);
         match self.check(client.inspect_image(&image).await).await {

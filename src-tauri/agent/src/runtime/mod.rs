@@ -5,6 +5,7 @@ mod docker_create;
 mod docker_exec;
 mod docker_logs;
 pub mod logfile;
+mod npu_check;
 pub mod package;
 pub mod page;
 pub mod probe;

@@ -1,7 +1,7 @@
 //! Processes out of packages, each under a small supervisor of its own.
 
 use super::{
-    LogRequest, Runtime, STOP_SECONDS, logfile,
+    LogRequest, Runtime, STOP_SECONDS, logfile, npu_check,
     package::Packages,
     process_exec,
     supervise::{self, End, RUN_FILE, RunState, TASK_FILE, Task},
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     facts,
     home::Home,
+    observer,
     reconcile::{Kind, Outcome, PartKey, Seen, SeenState, Trial, Trouble},
     sources::Sources,
 };
@@ -293,6 +294,7 @@ impl Runtime for Processes {
         let Run::Process(process) = &part.run else {
             return Ok(());
         };
+        npu_check::check(&part.resources, &observer::npu_tool()).await?;
         self.claims.lock().await.insert(key.clone(), process.package.clone());
         self.packages.fetch(&process.package).await
     }
