@@ -535,6 +535,36 @@ pub fn part_sentence(part: &PartStatus, lang: Lang) -> Option<String> {
     Some(sentence)
 }
 
+/// In one sentence, what a running part says of itself; `None` where it is well, or has a reason, which says more.
+pub fn part_health(part: &PartStatus, lang: Lang) -> Option<String> {
+    let is_silent = part.state != InstanceState::Running || part.reason.is_some();
+    let words = match (part.unhealthy, part.ready) {
+        _ if is_silent => return None,
+        (true, _) => lang.pick("存活检查失败", "it is not healthy"),
+        (false, Some(false)) => lang.pick("尚未就绪", "it is not ready"),
+        _ => return None,
+    };
+    let name = &part.name;
+    let mut sentence = lang.pick(format!("{name}：{words}"), format!("{name}: {words}"));
+    if let Some(detail) = part.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        sentence += &lang.pick(format!("：{detail}"), format!(": {detail}"));
+    }
+    Some(sentence)
+}
+
+/// The state of an instance, with its readiness where its parts are asked for that.
+pub fn instance_state_of(state: InstanceState, parts: &[PartStatus], lang: Lang) -> String {
+    let word = instance_state(state, lang);
+    let asked = parts.iter().any(|part| part.ready.is_some());
+    match state {
+        InstanceState::Running if asked && parts.iter().all(PartStatus::is_ready) => {
+            lang.pick(format!("{word}，就绪"), format!("{word}, ready"))
+        }
+        InstanceState::Running if asked => lang.pick(format!("{word}，未就绪"), format!("{word}, not ready")),
+        _ => word.to_owned(),
+    }
+}
+
 /// Why a specification does not fit a node.
 pub fn misfit(misfit: &Misfit, lang: Lang) -> String {
     let cores = |millis: u64| format!("{:.2}", millis as f64 / 1_000.0);
@@ -938,5 +968,52 @@ mod tests {
         let facts = BTreeMap::from([("node".to_owned(), "a{b}".to_owned())]);
         assert_eq!(fill("x {node} y {gone} z", &facts), "x a{b} y ? z");
         assert_eq!(fill("open {", &facts), "open ");
+    }
+
+    #[test]
+    fn a_running_part_says_whether_it_is_ready_and_well() {
+        let part = |ready, unhealthy, reason, detail: &str| PartStatus {
+            name: "a".to_owned(),
+            state: InstanceState::Running,
+            restarts: 0,
+            recent_restarts: 0,
+            exit_code: None,
+            reason,
+            detail: Some(detail.to_owned()),
+            started_at: None,
+            finished_at: None,
+            next_start_at: None,
+            unhealthy,
+            ready,
+        };
+        let health = |part: &PartStatus| part_health(part, Lang::En).unwrap_or_default();
+        let late = part(Some(false), false, None, "status 503");
+        assert_eq!(health(&late), "a: it is not ready: status 503");
+        assert_eq!(health(&part(Some(true), true, None, "")), "a: it is not healthy");
+        assert_eq!(health(&part(Some(true), false, None, "")), "");
+        assert_eq!(health(&part(None, true, Some(Reason::Refused), "")), "");
+        let stopped = PartStatus {
+            state: InstanceState::Stopped,
+            ..late.clone()
+        };
+        assert_eq!(health(&stopped), "");
+
+        let (ready, unasked) = (part(Some(true), false, None, ""), part(None, false, None, ""));
+        let word = |state, parts: &[&PartStatus]| {
+            let parts: Vec<PartStatus> = parts.iter().map(|part| (*part).clone()).collect();
+            instance_state_of(state, &parts, Lang::En)
+        };
+        let running = instance_state(InstanceState::Running, Lang::En);
+        assert_eq!(word(InstanceState::Running, &[&unasked]), running);
+        assert_eq!(
+            word(InstanceState::Running, &[&ready, &unasked]),
+            format!("{running}, ready")
+        );
+        assert_eq!(
+            word(InstanceState::Running, &[&ready, &late]),
+            format!("{running}, not ready")
+        );
+        let unknown = instance_state(InstanceState::Unknown, Lang::En);
+        assert_eq!(word(InstanceState::Unknown, &[&late]), unknown);
     }
 }

@@ -102,6 +102,8 @@ mod tests {
             version: VersionId(Uuid::from_u128(1)),
             wanted,
             generation: 1,
+            observed_generation: 0,
+            restarts: 0,
             state: InstanceState::Running,
             parts: vec![],
             created_at: Time(0),
