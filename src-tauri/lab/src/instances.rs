@@ -212,6 +212,7 @@ impl Simulated {
             return (status, pulled, Some(started));
         }
         status.state = InstanceState::Running;
+        status.ready = part.readiness.as_ref().map(|_| true);
         status.started_at = Some(started);
         let Fate::Crashes(life) = fate else {
             return (status, started, None);
@@ -237,6 +238,7 @@ impl Simulated {
             status.finished_at = Some(end);
             if now < again {
                 status.state = InstanceState::BackOff;
+                status.ready = None;
                 status.reason = Some(Reason::Exited);
                 status.next_start_at = Some(again);
                 return (status, end, Some(again));
