@@ -123,6 +123,7 @@ impl PrivateDocker {
         fs::copy("/bin/busybox", root.join("bin/busybox"))?;
         for word in [
             "sh", "sleep", "echo", "cat", "kill", "nc", "httpd", "env", "id", "touch", "dd", "tail", "seq", "printf",
+            "rm", "test",
         ] {
             symlink("busybox", root.join("bin").join(word))?;
         }
@@ -159,6 +160,28 @@ impl PrivateDocker {
     /// With what it said.
     pub fn run(&self, args: &[&str]) -> Result<String> {
         succeed(Command::new("docker").args(["--host", &self.host()]).args(args))
+    }
+
+    /// Runs a test's part in the engine's network namespace, with threads of its own: what it connects to and listens
+    /// at is there.
+    ///
+    /// # Errors
+    /// Those of the part, and without root.
+    pub fn within<T: Send + 'static>(
+        &self,
+        part: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> impl Future<Output = Result<T>> {
+        let path = format!("/var/run/netns/{}", self.namespace);
+        let running = tokio::task::spawn_blocking(|| {
+            let thread = std::thread::spawn(move || {
+                // Threads that a thread starts are where it is.
+                nix::sched::setns(File::open(path)?, nix::sched::CloneFlags::CLONE_NEWNET)?;
+                let mut builder = tokio::runtime::Builder::new_multi_thread();
+                builder.worker_threads(2).enable_all().build()?.block_on(part)
+            });
+            thread.join().map_err(|_| anyhow::anyhow!("it panicked"))?
+        });
+        async { running.await? }
     }
 
     /// A command that runs in the engine's network namespace.

@@ -158,6 +158,8 @@ pub fn part(run: Run) -> Spec {
         env: BTreeMap::new(),
         resources: Resources::default(),
         restart: Restart::Always,
+        liveness: None,
+        readiness: None,
     };
     Spec { parts: vec![part] }
 }

@@ -1,5 +1,6 @@
 //! What crosses crates: contract conformance, end to end, faults, benches.
 
+pub mod agent;
 pub mod authority;
 pub mod bench;
 pub mod client;

@@ -1,166 +1,18 @@
 //! The agent's runtimes with real containers and real processes: no engine of the lab, only what is wanted.
 
 use anyhow::{Context, Result, ensure};
-use edgedeck_agent::{
-    home::Home,
-    outside::Outsides,
-    reconcile::PartKey,
-    runtime::{LogRequest, docker::Docker, package::Packages, process::Processes},
-    sources::Sources,
-    workloads::Workloads,
-};
+use edgedeck_agent::{reconcile::PartKey, runtime::LogRequest};
 use edgedeck_model::{
-    DeploymentId, NodeId, PlacementId, VersionId,
-    app::{Container, Mount, Part, Port, Process, Protocol, Resources, Restart, Run, Spec},
-    deployment::{InstanceState, PartStatus, Reason, Wanted},
+    app::{Mount, Port, Process, Protocol, Restart, Run},
+    deployment::{InstanceState, Reason, Wanted},
 };
-use edgedeck_protocol::{Desired, Instance, Observed, Workload};
+use edgedeck_protocol::{Instance, Observed, Workload};
 use edgedeck_tests::{
+    agent::{FOREVER, Node, is_alive, part, placement, shell, unpacked, with, workload},
     docker::{IMAGE, PrivateDocker},
-    programs::program,
     wait::{USUAL, until},
 };
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
-use tempfile::TempDir;
-use tokio::sync::Notify;
-use uuid::Uuid;
-
-/// An agent without a link: what it should run is told by the test.
-struct Agent {
-    workloads: Workloads,
-    generation: u64,
-}
-
-struct Node {
-    folder: TempDir,
-    id: NodeId,
-    docker_host: String,
-}
-
-impl Node {
-    fn new(docker_host: String) -> Result<Self> {
-        Ok(Self {
-            folder: TempDir::new()?,
-            id: NodeId(Uuid::now_v7()),
-            docker_host,
-        })
-    }
-
-    fn home(&self) -> Home {
-        Home::new(self.folder.path().join("agent"))
-    }
-
-    fn start(&self, generation: u64) -> Result<Agent> {
-        let home = self.home();
-        home.create()?;
-        let wake = Arc::new(Notify::new());
-        let outsides = Arc::new(Outsides::open(home.clone(), Sources::default()));
-        let docker = Docker::new(self.docker_host.clone(), self.id, Sources::default(), outsides);
-        let docker = Arc::new(docker);
-        let packages = Packages::new(home.packages(), None);
-        let processes = Processes::new(home.clone(), packages, program("edgedeck-agent")?, wake.clone());
-        let workloads = Workloads::start(home, docker, Arc::new(processes), wake)?;
-        Ok(Agent { workloads, generation })
-    }
-}
-
-impl Agent {
-    fn want(&mut self, workloads: Vec<Workload>) {
-        self.generation += 1;
-        self.workloads.want(Desired {
-            generation: self.generation,
-            workloads,
-        });
-    }
-
-    /// Waits until the report is as described.
-    async fn report(&self, what: &str, mut is: impl FnMut(&Observed) -> bool) -> Result<Observed> {
-        let mut observed = self.workloads.observed();
-        let mut last = None;
-        let found = tokio::time::timeout(USUAL, async {
-            loop {
-                last = observed.borrow_and_update().clone();
-                if let Some(report) = last
-                    .as_ref()
-                    .filter(|report| report.generation == self.generation && is(report))
-                {
-                    return Ok(report.clone());
-                }
-                observed.changed().await.context("the driver ended")?;
-            }
-        })
-        .await;
-        found.unwrap_or_else(|_| Err(anyhow::anyhow!("never came: {what}; the last report is {last:#?}")))
-    }
-
-    async fn part(&self, what: &str, mut is: impl FnMut(&PartStatus) -> bool) -> Result<PartStatus> {
-        let report = self
-            .report(what, |report| {
-                report.instances.iter().any(|one| one.parts.iter().any(&mut is))
-            })
-            .await?;
-        let found = report
-            .instances
-            .into_iter()
-            .flat_map(|one: Instance| one.parts)
-            .find(|part| is(part));
-        found.context("a part")
-    }
-
-    async fn lines(&self, placement: PlacementId, after: u64, wait: u32) -> Result<(Vec<String>, u64)> {
-        let page = self
-            .workloads
-            .logs(placement, "main".to_owned(), LogRequest::new(after, 100, wait))
-            .await?;
-        Ok((page.lines.into_iter().map(|line| line.text).collect(), page.next))
-    }
-}
-
-fn placement() -> PlacementId {
-    PlacementId(Uuid::now_v7())
-}
-
-fn part(run: Run, args: &[&str], restart: Restart) -> Part {
-    Part {
-        name: "main".to_owned(),
-        run,
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        env: [("GREETING".to_owned(), "你好".to_owned())].into(),
-        resources: Resources::default(),
-        restart,
-    }
-}
-
-fn shell(script: &str, restart: Restart) -> Part {
-    let command = vec!["/bin/sh".to_owned(), "-c".to_owned()];
-    let container = Container {
-        image: IMAGE.to_owned(),
-        command,
-        ..Container::default()
-    };
-    part(Run::Container(container), &[script], restart)
-}
-
-fn with(mut part: Part, change: impl FnOnce(&mut Container)) -> Part {
-    if let Run::Container(container) = &mut part.run {
-        change(container);
-    }
-    part
-}
-
-fn workload(placement: PlacementId, wanted: Wanted, part: Part) -> Workload {
-    Workload {
-        placement,
-        deployment: DeploymentId(placement.0),
-        name: "test".to_owned(),
-        version: VersionId(Uuid::from_u128(1)),
-        wanted,
-        restarts: 0,
-        spec: Spec { parts: vec![part] },
-    }
-}
-
-const FOREVER: &str = "trap 'exit 0' TERM; echo up; while true; do sleep 1; done";
+use std::{fs, path::Path, time::Duration};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_run_end_and_leave_nothing() -> Result<()> {
@@ -457,22 +309,6 @@ async fn an_agent_that_comes_back_takes_up_its_containers() -> Result<()> {
     ensure!(agent.workloads.remove_all(Duration::from_secs(60)).await);
     ensure!(docker.containers()? == ["other"]);
     Ok(())
-}
-
-/// A package as the engine would hold it, already unpacked, with one program.
-fn unpacked(home: &Home, script: &str) -> Result<String> {
-    let hash = "ab".repeat(32);
-    let program = home.packages().join(&hash).join("bin/run");
-    fs::create_dir_all(program.parent().context("a folder")?)?;
-    fs::write(&program, script)?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-    Ok(hash)
-}
-
-fn is_alive(pid: &str) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 #[tokio::test(flavor = "multi_thread")]

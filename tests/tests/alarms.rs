@@ -7,6 +7,7 @@ use edgedeck_model::{
     api::{self, AlarmQuery, ById, DeleteDeployment, ManageBody, OneSeries},
     deployment::{InstanceState, Reason, Target},
     node::NodeState,
+    probe::{Check, Probe},
     telemetry::Metric,
 };
 use edgedeck_tests::{
@@ -105,6 +106,29 @@ async fn what_a_box_suffers_is_an_alarm_until_it_is_well_again() -> Result<()> {
     });
     ensure!(ailing.await?.state == InstanceState::Running);
     alarm(&console, AlarmKind::ProbeFailed, false).await?;
+    console.call::<DeleteDeployment>(ById { id: app }, (), ()).await?;
+
+    // One that the agent finds dead, and starts anew: the alarm stays until the probe passes.
+    let mut spec = container(
+        IMAGE,
+        "trap 'exit 0' TERM; test -e /tmp/once && echo > /tmp/well; echo > /tmp/once; while true; do sleep 1; done",
+    );
+    spec.parts[0].liveness = Some(Probe {
+        timeout_seconds: 5,
+        period_seconds: 1,
+        failure_threshold: 2,
+        ..Probe::new(vec![Check::Exec {
+            command: vec!["cat".to_owned(), "/tmp/well".to_owned()],
+        }])
+    });
+    let app = deploy(&console, "dead", spec, target()).await?;
+    alarm(&console, AlarmKind::ProbeFailed, true).await?;
+    alarm(&console, AlarmKind::ProbeFailed, false).await?;
+    let dead = placement(&console, app, "part that was started anew", |placement| {
+        placement.state == InstanceState::Running && placement.parts.iter().any(|part| part.restarts == 1)
+    });
+    let dead = dead.await?;
+    ensure!(dead.parts.iter().all(|part| !part.unhealthy), "{dead:?}");
 
     // The container engine ends, and comes back.
     host.docker.stop_engine()?;

@@ -123,12 +123,12 @@ pub fn client(tls: ClientConfig) -> Result<Client, JoinError> {
         .map_err(JoinError::Client)
 }
 
-/// Fetches the lab's CA certificate (PEM) from an engine that is not trusted yet, and compares it with the hash.
+/// An HTTPS client that takes any certificate: nothing that it is told may be believed, and nothing said to it that is
+/// worth hiding.
 ///
 /// # Errors
-/// [`JoinError::WrongHash`] when it is another one.
-pub async fn fetch_ca(address: &str, ca_hash: &str) -> Result<String, JoinError> {
-    let address = host_and_port(address)?;
+/// When TLS cannot be set up.
+pub fn untrusting_client() -> Result<ClientBuilder, JoinError> {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -136,7 +136,18 @@ pub async fn fetch_ca(address: &str, ca_hash: &str) -> Result<String, JoinError>
         .dangerous()
         .with_custom_certificate_verifier(std::sync::Arc::new(untrusted::Anybody(provider)))
         .with_no_client_auth();
-    let response = client(tls)?
+    Ok(plain_client().tls_backend_preconfigured(tls))
+}
+
+/// Fetches the lab's CA certificate (PEM) from an engine that is not trusted yet, and compares it with the hash.
+///
+/// # Errors
+/// [`JoinError::WrongHash`] when it is another one.
+pub async fn fetch_ca(address: &str, ca_hash: &str) -> Result<String, JoinError> {
+    let address = host_and_port(address)?;
+    let response = untrusting_client()?
+        .build()
+        .map_err(JoinError::Client)?
         .get(format!("https://{address}{CA_PATH}"))
         .timeout(TIMEOUT)
         .send()

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod npu;
 pub mod observer;
 pub mod outside;
+mod process_group;
 pub mod reconcile;
 pub mod runtime;
 pub mod samples;

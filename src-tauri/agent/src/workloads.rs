@@ -3,8 +3,13 @@
 use crate::{
     collect::Copied,
     home::{Home, HomeError},
-    reconcile::{Action, Kind, Look, Machine, Memory, PartKey, Seen, Trouble},
-    runtime::{LogRequest, Runtime, docker::Docker, process::Processes},
+    reconcile::{Action, Kind, Look, Machine, Memory, Outcome, PartKey, Purpose, Seen, Trial, Trouble},
+    runtime::{
+        LogRequest, Runtime,
+        docker::Docker,
+        probe::{self, Web},
+        process::Processes,
+    },
 };
 use edgedeck_model::{Code, PlacementId, Problem, Time, api::LogPage};
 use edgedeck_protocol::{Desired, Instance, Observed};
@@ -83,6 +88,9 @@ impl Workloads {
             looking: false,
             look_again: true,
             look_at: Instant::now(),
+            stepped_at: crate::now(),
+            trials: BTreeMap::new(),
+            web: Web::default(),
             sequence: 0,
             reported: Vec::new(),
             removal_reported: BTreeMap::new(),
@@ -186,6 +194,7 @@ impl Workloads {
 enum Done {
     Looked(u64, Look),
     Acted(PartKey, Result<Option<Seen>, Trouble>),
+    Tried(Box<Trial>, Outcome),
 }
 
 struct Driver {
@@ -200,6 +209,10 @@ struct Driver {
     looking: bool,
     look_again: bool,
     look_at: Instant,
+    /// When the machine was last asked what to do.
+    stepped_at: Time,
+    trials: BTreeMap<(PartKey, Purpose), (String, AbortHandle)>,
+    web: Web,
     sequence: u64,
     reported: Vec<Instance>,
     /// The first report that said that a placement is gone.
@@ -238,12 +251,10 @@ impl Driver {
 
     /// When to go on by itself.
     fn due(&self) -> Instant {
-        let next = self.machine.wake_at().map(|at| {
+        let next = self.machine.wake_at(self.stepped_at).map(|at| {
             let ms = u64::try_from(at.since(crate::now())).unwrap_or(0);
             Instant::now() + Duration::from_millis(ms.max(5))
         });
-        // What is due already waits for a runtime, which the next look will tell of.
-        let next = next.filter(|at| *at > Instant::now() + Duration::from_millis(5) || self.machine.is_ready());
         next.map_or(self.look_at, |at| at.min(self.look_at))
     }
 
@@ -301,12 +312,19 @@ impl Driver {
                 }
                 self.machine.finished(&key, outcome, now);
             }
+            Done::Tried(trial, outcome) => {
+                if let Outcome::Failed(words) = &outcome {
+                    tracing::debug!(part = trial.key.name(), purpose = ?trial.purpose, "probe failed: {words}");
+                }
+                self.machine.tried(&trial.key, trial.purpose, &trial.run, outcome);
+            }
         }
     }
 
     /// Everything that can be done now.
     fn step(&mut self) {
         let now = crate::now();
+        self.stepped_at = now;
         if self.look_again && !self.looking {
             self.look();
         }
@@ -328,6 +346,7 @@ impl Driver {
         for action in actions {
             self.act(action);
         }
+        self.probe(now);
         self.report(now);
         if self.machine.is_ready() && self.machine.is_empty() {
             for reply in self.waiting_for_none.drain(..) {
@@ -366,6 +385,32 @@ impl Driver {
             let _ = done.send(Done::Acted(acting_on, outcome));
         });
         self.under_way.insert(key, task.abort_handle());
+    }
+
+    fn probe(&mut self, now: Time) {
+        let due = self.machine.trials(now);
+        // Also those of an earlier run, and those that are over.
+        self.trials.retain(|(key, purpose), (run, task)| {
+            let is_waited_for = self.machine.is_trying(key, *purpose, run) && !task.is_finished();
+            if !is_waited_for {
+                task.abort();
+            }
+            is_waited_for
+        });
+        for trial in due {
+            let at = (trial.key.clone(), trial.purpose);
+            let run = trial.run.clone();
+            let (docker, processes, done) = (self.docker.clone(), self.processes.clone(), self.done.clone());
+            let web = self.web.clone();
+            let task = tokio::spawn(async move {
+                let outcome = match Kind::of(&trial.part) {
+                    Kind::Container => probe::attempt(&*docker, &web, &trial).await,
+                    Kind::Process => probe::attempt(&*processes, &web, &trial).await,
+                };
+                let _ = done.send(Done::Tried(Box::new(trial), outcome));
+            });
+            self.trials.insert(at, (run, task.abort_handle()));
+        }
     }
 
     fn report(&mut self, now: Time) {

@@ -220,6 +220,7 @@ impl Simulated {
             finished_at: None,
             next_start_at: None,
             unhealthy: false,
+            ready: None,
         };
         if self.wanted != Wanted::Running {
             return (status, self.begun, None);
@@ -242,6 +243,7 @@ impl Simulated {
             return (status, pulled, Some(started));
         }
         status.state = InstanceState::Running;
+        status.ready = part.readiness.as_ref().map(|_| true);
         status.started_at = Some(started);
         let Fate::Crashes(life) = fate else {
             return (status, started, None);
@@ -267,6 +269,7 @@ impl Simulated {
             status.finished_at = Some(end);
             if now < again {
                 status.state = InstanceState::BackOff;
+                status.ready = None;
                 status.reason = Some(Reason::Exited);
                 status.next_start_at = Some(again);
                 return (status, end, Some(again));
@@ -300,6 +303,8 @@ mod tests {
             env: BTreeMap::new(),
             resources: Default::default(),
             restart: Default::default(),
+            liveness: None,
+            readiness: None,
         };
         let workload = |wanted| Workload {
             placement: PlacementId(Uuid::from_u128(1)),

@@ -1,6 +1,10 @@
 //! Apps and their versions: what can run on a node.
 
-use crate::{AppId, Time, VersionId, name, problem::Problem};
+use crate::{
+    AppId, Time, VersionId, name,
+    probe::{self, Probe},
+    problem::Problem,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +13,8 @@ pub const MIB: u64 = 1024 * 1024;
 pub const PARTS_MAX: usize = 10;
 /// Most variables, ports, arguments or mounts of one part.
 pub const ENTRIES_MAX: usize = 256;
+/// Most names that a container finds in its hosts file through its specification.
+pub const HOSTS_MAX: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct App {
@@ -57,6 +63,13 @@ pub struct Part {
     pub resources: Resources,
     #[serde(default)]
     pub restart: Restart,
+    // What came later is written only where it is set: a running part carries the hash of what it was made from.
+    /// The part is started anew when this fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<Probe>,
+    /// The part is ready while this passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Probe>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +102,35 @@ pub struct Container {
     /// Share the node's network instead of a network of its own.
     #[serde(default)]
     pub host_network: bool,
+    /// All capabilities and all devices of the node; excludes `hardened`.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub privileged: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+    /// Names that the container knows beside those of the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<ExtraHost>,
+}
+
+/// A device of the node inside a container. At least one of the three rights is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Below `/dev`, as the path inside.
+    pub host: String,
+    pub container: String,
+    #[serde(default = "yes")]
+    pub read: bool,
+    #[serde(default = "yes")]
+    pub write: bool,
+    #[serde(default = "yes")]
+    pub mknod: bool,
+}
+
+/// A line of a container's hosts file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraHost {
+    pub name: String,
+    pub ip: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +170,10 @@ fn yes() -> bool {
     true
 }
 
+fn is_off(value: &bool) -> bool {
+    !value
+}
+
 /// A process out of a package that the engine holds and the agent unpacks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Process {
@@ -147,8 +193,14 @@ pub struct Resources {
     pub cpu_limit_millis: u32,
     pub memory_bytes: u64,
     pub memory_limit_bytes: u64,
-    /// Whole NPU chips.
+    /// NPU chips; whole ones, unless `vnpu` cuts one.
     pub npus: u32,
+    /// The chips must be of this model: `310`, `310P`, `910B` …; any where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub npu_model: Option<String>,
+    /// Only this share of one chip: the name of a template, as `npu-smi info -t template-info` lists them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vnpu: Option<String>,
 }
 
 /// When the agent starts a part again after its end.
@@ -225,6 +277,11 @@ fn check_part(part: &Part, field: &dyn Fn(&str) -> String) -> Result<(), Problem
         }
     }
     check_resources(&part.resources, field)?;
+    for (name, probe) in [("liveness", &part.liveness), ("readiness", &part.readiness)] {
+        if let Some(probe) = probe {
+            probe.check(&field(name))?;
+        }
+    }
     match &part.run {
         Run::Container(container) => check_container(container, field),
         Run::Process(process) => check_process(process, field),
@@ -255,7 +312,35 @@ fn check_resources(asked: &Resources, field: &dyn Fn(&str) -> String) -> Result<
             "memory-too-small",
         ));
     }
+    if asked.npu_model.as_deref().is_some_and(|model| !is_npu_model(model)) {
+        return Err(Problem::invalid(&field("resources.npu_model"), "npu-model"));
+    }
+    if let Some(template) = &asked.vnpu {
+        if !is_vnpu_template(template) {
+            return Err(Problem::invalid(&field("resources.vnpu"), "vnpu-template"));
+        }
+        if asked.npus != 1 {
+            return Err(Problem::invalid(&field("resources.vnpu"), "vnpu-count"));
+        }
+    }
     Ok(())
+}
+
+/// `310`, `310P3`, `910B2C`: a number of three digits, then capitals and digits.
+fn is_npu_model(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase();
+    text.len() <= 16 && text.chars().all(plain) && text.chars().take_while(char::is_ascii_digit).count() == 3
+}
+
+/// `vir01`, `vir04_3c_ndvpp`: `vir`, the number of AI cores, then words.
+fn is_vnpu_template(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("vir").filter(|_| text.len() <= 32) else {
+        return false;
+    };
+    let mut words = rest.split('_');
+    let plain = |word: &str, c: fn(&char) -> bool| !word.is_empty() && word.chars().all(|found| c(&found));
+    words.next().is_some_and(|cores| plain(cores, char::is_ascii_digit))
+        && words.all(|word| plain(word, |c| c.is_ascii_digit() || c.is_ascii_lowercase()))
 }
 
 fn given(text: &str, field: &str) -> Result<(), Problem> {
@@ -311,6 +396,50 @@ fn check_container(container: &Container, field: &dyn Fn(&str) -> String) -> Res
             return Err(Problem::invalid(&field("mounts"), "path-twice"));
         }
     }
+    if container.privileged && container.hardened {
+        return Err(Problem::invalid(&field("privileged"), "privileged-hardened"));
+    }
+    check_devices(&container.devices, &field("devices"))?;
+    check_hosts(&container.extra_hosts, &field("extra_hosts"))
+}
+
+fn check_devices(devices: &[Device], field: &str) -> Result<(), Problem> {
+    if devices.len() > ENTRIES_MAX {
+        return Err(Problem::invalid(field, "list-too-long").with("max", ENTRIES_MAX));
+    }
+    let mut targets = BTreeSet::new();
+    for device in devices {
+        let good = |path: &str| {
+            let below = path.strip_prefix("/dev/").filter(|_| path.len() <= 1_024);
+            below.is_some_and(|below| {
+                !below.contains(['\0', ':']) && !below.split('/').any(|part| matches!(part, "" | "." | ".."))
+            })
+        };
+        if !good(&device.host) || !good(&device.container) {
+            return Err(Problem::invalid(field, "device-path"));
+        }
+        if !(device.read || device.write || device.mknod) {
+            return Err(Problem::invalid(field, "device-rights"));
+        }
+        if !targets.insert(&device.container) {
+            return Err(Problem::invalid(field, "path-twice"));
+        }
+    }
+    Ok(())
+}
+
+fn check_hosts(hosts: &[ExtraHost], field: &str) -> Result<(), Problem> {
+    if hosts.len() > HOSTS_MAX {
+        return Err(Problem::invalid(field, "list-too-long").with("max", HOSTS_MAX));
+    }
+    for host in hosts {
+        if !probe::is_host_name(&host.name) {
+            return Err(Problem::invalid(field, "host-name"));
+        }
+        if host.ip.parse::<std::net::IpAddr>().is_err() {
+            return Err(Problem::invalid(field, "address-form"));
+        }
+    }
     Ok(())
 }
 
@@ -352,6 +481,8 @@ mod tests {
             env: Default::default(),
             resources: Resources::default(),
             restart: Restart::Always,
+            liveness: None,
+            readiness: None,
         }
     }
 
@@ -563,5 +694,170 @@ mod tests {
         for package in ["0A".repeat(32), "0".repeat(63), "g".repeat(64)] {
             assert_eq!(refused_process(&package, "x"), "package-hash", "{package:?}");
         }
+    }
+    #[test]
+    fn what_is_not_set_is_not_written_and_need_not_be_there() {
+        let old = r#"{"name":"a","run":{"kind":"container","image":"x","command":[],"ports":[],"mounts":[],"user":null,"group":null,"hardened":false,"host_network":false},"args":[],"env":{},"resources":{"cpu_millis":0,"cpu_limit_millis":0,"memory_bytes":0,"memory_limit_bytes":0,"npus":0},"restart":"always"}"#;
+        let part: Part = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&part).unwrap(), old);
+    }
+
+    #[test]
+    fn what_is_set_is_read_back() {
+        let mut part = part();
+        part.liveness = Some(Probe::new(vec![probe::Check::Tcp { port: 1 }]));
+        part.readiness = Some(Probe::new(vec![probe::Check::Http {
+            path: "/".to_owned(),
+            port: 2,
+            host: Some("a".to_owned()),
+            https: true,
+        }]));
+        part.resources.npus = 1;
+        part.resources.npu_model = Some("310P".to_owned());
+        part.resources.vnpu = Some("vir01".to_owned());
+        part.run = Run::Container(Container {
+            privileged: true,
+            devices: vec![device("/dev/a", "/dev/b")],
+            extra_hosts: vec![host("db", "10.0.0.1")],
+            ..container()
+        });
+        let text = serde_json::to_string(&part).unwrap();
+        assert_eq!(serde_json::from_str::<Part>(&text).unwrap(), part);
+        assert!(Spec { parts: vec![part] }.check().is_ok());
+        let short: Device = serde_json::from_str(r#"{"host":"/dev/a","container":"/dev/b"}"#).unwrap();
+        assert_eq!(short, device("/dev/a", "/dev/b"));
+    }
+
+    #[test]
+    fn probes_are_checked_with_their_part() {
+        let empty = || Some(Probe::new(Vec::new()));
+        assert_eq!(refused(|part| part.liveness = empty()), "required");
+        assert_eq!(refused(|part| part.readiness = empty()), "required");
+        let mut part = part();
+        part.readiness = empty();
+        let problem = Spec { parts: vec![part] }.check().unwrap_err();
+        assert_eq!(problem.fact("field"), "parts.0.readiness.checks");
+    }
+
+    #[test]
+    fn models_and_templates_of_npus_keep_their_form() {
+        let model = |text: &str| refused(|part| part.resources.npu_model = Some(text.to_owned()));
+        for good in ["310", "310P", "310P3", "910", "910B2C", "950"] {
+            assert_eq!(model(good), "", "{good}");
+        }
+        for bad in ["", "D310", "310p", "31", "3100", "310 P", "310-P", "310PPPPPPPPPPPPPP"] {
+            assert_eq!(model(bad), "npu-model", "{bad}");
+        }
+        let vnpu = |npus: u32, text: &str| {
+            refused(|part| {
+                part.resources.npus = npus;
+                part.resources.vnpu = Some(text.to_owned());
+            })
+        };
+        for good in ["vir01", "vir08", "vir16", "vir04_3c", "vir04_4c_dvpp", "vir10_3c_16g"] {
+            assert_eq!(vnpu(1, good), "", "{good}");
+        }
+        for bad in [
+            "",
+            "vir",
+            "vir_3c",
+            "vir01_",
+            "vir01__c",
+            "Vir01",
+            "vir01 ",
+            "vir01_3C",
+            "01",
+            &"vir1".repeat(9),
+        ] {
+            assert_eq!(vnpu(1, bad), "vnpu-template", "{bad}");
+        }
+        assert_eq!([vnpu(0, "vir01"), vnpu(2, "vir01")], ["vnpu-count", "vnpu-count"]);
+    }
+
+    fn device(host: &str, container: &str) -> Device {
+        Device {
+            host: host.to_owned(),
+            container: container.to_owned(),
+            read: true,
+            write: true,
+            mknod: true,
+        }
+    }
+
+    #[test]
+    fn devices_lie_below_dev_and_grant_something() {
+        let devices = |list: Vec<Device>| refused_container(|one| one.devices = list);
+        let long = format!("/dev/{}", "x".repeat(1_019));
+        for good in ["/dev/video0", "/dev/bus/usb/001/002", "/dev/..a", &long] {
+            assert_eq!(devices(vec![device(good, "/dev/x")]), "", "{good}");
+            assert_eq!(devices(vec![device("/dev/x", good)]), "", "{good}");
+        }
+        let long = format!("/dev/{}", "x".repeat(1_020));
+        for bad in [
+            "",
+            "/dev",
+            "/dev/",
+            "/etc/passwd",
+            "/device/a",
+            "dev/a",
+            "/dev/../etc",
+            "/dev/a/..",
+            "/dev/./a",
+            "/dev//a",
+            "/dev/a/",
+            "/dev/a:b",
+            "/dev/a\0",
+            &long,
+        ] {
+            assert_eq!(devices(vec![device(bad, "/dev/x")]), "device-path", "{bad:?}");
+            assert_eq!(devices(vec![device("/dev/x", bad)]), "device-path", "{bad:?}");
+        }
+        let rights = |read, write, mknod| {
+            devices(vec![Device {
+                read,
+                write,
+                mknod,
+                ..device("/dev/a", "/dev/a")
+            }])
+        };
+        assert_eq!(rights(false, false, false), "device-rights");
+        for (read, write, mknod) in [(true, false, false), (false, true, false), (false, false, true)] {
+            assert_eq!(rights(read, write, mknod), "");
+        }
+        assert_eq!(
+            devices(vec![device("/dev/a", "/dev/x"), device("/dev/b", "/dev/x")]),
+            "path-twice"
+        );
+        let many = |count: usize| devices((0..count).map(|at| device("/dev/a", &format!("/dev/{at}"))).collect());
+        assert_eq!([many(ENTRIES_MAX), many(ENTRIES_MAX + 1)], ["", "list-too-long"]);
+    }
+
+    fn host(name: &str, ip: &str) -> ExtraHost {
+        ExtraHost {
+            name: name.to_owned(),
+            ip: ip.to_owned(),
+        }
+    }
+
+    #[test]
+    fn extra_hosts_have_a_name_and_an_address_and_are_few() {
+        let hosts = |list: Vec<ExtraHost>| refused_container(|one| one.extra_hosts = list);
+        assert_eq!(hosts(vec![host("db.lab", "10.0.0.1"), host("db.lab", "fd00::1")]), "");
+        for bad in ["", "a b", "a:b", "a\nb", "-a"] {
+            assert_eq!(hosts(vec![host(bad, "10.0.0.1")]), "host-name", "{bad:?}");
+        }
+        for bad in ["", "db", "10.0.0", "10.0.0.1 evil"] {
+            assert_eq!(hosts(vec![host("db", bad)]), "address-form", "{bad:?}");
+        }
+        let many = |count: usize| hosts(vec![host("db", "10.0.0.1"); count]);
+        assert_eq!([many(HOSTS_MAX), many(HOSTS_MAX + 1)], ["", "list-too-long"]);
+    }
+
+    #[test]
+    fn nothing_is_privileged_and_hardened() {
+        let set =
+            |privileged, hardened| refused_container(|one| (one.privileged, one.hardened) = (privileged, hardened));
+        assert_eq!(set(true, true), "privileged-hardened");
+        assert_eq!([set(true, false), set(false, true)], ["", ""]);
     }
 }

@@ -193,9 +193,20 @@ pub struct PartStatus {
     pub finished_at: Option<Time>,
     /// When the next start is due, while in back-off.
     pub next_start_at: Option<Time>,
-    /// It runs, and its own check says that it is not well.
+    /// Its own check or its liveness probe says that it is not well; stays over the restart that follows, until the
+    /// probe passes.
     #[serde(default)]
     pub unhealthy: bool,
+    /// Whether its readiness probe passes; `None` where it has none or does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<bool>,
+}
+
+impl PartStatus {
+    /// Whether it can do its work: it runs, and its readiness probe passes where it has one.
+    pub fn is_ready(&self) -> bool {
+        self.state == InstanceState::Running && self.ready != Some(false)
+    }
 }
 
 /// Why a part does not run.
@@ -214,6 +225,8 @@ pub enum Reason {
     NoSuchDevice,
     OutOfMemory,
     Exited,
+    /// Its liveness probe failed, and the agent stopped it.
+    Unhealthy,
     /// The container engine refused; `detail` has its words.
     Refused,
 }

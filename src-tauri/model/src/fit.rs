@@ -3,8 +3,10 @@
 use crate::{
     app::{MIB, Resources, Run, Spec},
     node::Node,
+    npu::NpuChip,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What is kept back on every node, and how much may run there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +101,10 @@ pub fn misfits(spec: &Spec, node: &Node, load: &Load, limits: &Limits) -> Vec<Mi
             free_bytes,
         });
     }
-    let free = (node.facts.npus.len() as u32).saturating_sub(load.npus);
+    let mut free = (node.facts.npus.len() as u32).saturating_sub(load.npus);
+    if let Some(chips) = missing_model(spec, &node.facts.npus) {
+        free = free.min(chips);
+    }
     if asked.npus > free {
         found.push(Misfit::Npu {
             asked: asked.npus,
@@ -116,4 +121,56 @@ pub fn misfits(spec: &Spec, node: &Node, load: &Load, limits: &Limits) -> Vec<Mi
         found.push(Misfit::NoRuntime);
     }
     found
+}
+
+/// How many chips there are of a model that the spec asks for more of; `None` where every model suffices.
+fn missing_model(spec: &Spec, chips: &[NpuChip]) -> Option<u32> {
+    let mut asked: BTreeMap<&str, u32> = BTreeMap::new();
+    for resources in spec.parts.iter().map(|part| &part.resources) {
+        if let Some(model) = &resources.npu_model {
+            let sum = asked.entry(model).or_default();
+            *sum = sum.saturating_add(resources.npus);
+        }
+    }
+    asked.into_iter().find_map(|(model, count)| {
+        let there = chips.iter().filter(|chip| chip.is_model(model)).count() as u32;
+        (count > there).then_some(there)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{Container, Part, Restart};
+
+    #[test]
+    fn chips_of_another_model_do_not_count() {
+        let part = |model: Option<&str>, npus| Part {
+            name: "a".to_owned(),
+            run: Run::Container(Container::default()),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            resources: Resources {
+                npus,
+                npu_model: model.map(str::to_owned),
+                ..Resources::default()
+            },
+            restart: Restart::Always,
+            liveness: None,
+            readiness: None,
+        };
+        let chips = ["310P3", "310P3", "910A"].map(|name| NpuChip {
+            name: name.to_owned(),
+            ..NpuChip::default()
+        });
+        for (parts, missing) in [
+            (vec![part(None, 9)], None),
+            (vec![part(Some("310P"), 2), part(Some("910"), 1)], None),
+            (vec![part(Some("310P"), 2), part(Some("310P"), 1)], Some(2)),
+            (vec![part(Some("310"), 1)], Some(0)),
+            (vec![part(Some("310"), 0)], None),
+        ] {
+            assert_eq!(missing_model(&Spec { parts }, &chips), missing);
+        }
+    }
 }

@@ -22,6 +22,7 @@ pub mod metering;
 pub mod name;
 pub mod node;
 pub mod npu;
+pub mod probe;
 pub mod problem;
 pub mod project;
 pub mod software;

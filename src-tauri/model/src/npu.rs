@@ -227,6 +227,17 @@ impl NpuChip {
         }
     }
 
+    /// Whether it is of this model: `310P` means 310P3 as well, `910B` every 910B, and `910` the first 910, which is
+    /// printed as 910A. A 310P is no `310`.
+    pub fn is_model(&self, model: &str) -> bool {
+        let Some(rest) = self.name.strip_prefix(model) else {
+            return false;
+        };
+        let is_variant =
+            rest.starts_with(|c: char| c.is_ascii_digit()) && model.ends_with(|c: char| !c.is_ascii_digit());
+        rest.is_empty() || is_variant || (model == "910" && rest == "A") || self.vnpu_template() == Some(rest)
+    }
+
     /// The template a virtual NPU was cut by, read from its name: `vir01` of `310Pvir01`. `None` for a whole chip.
     pub fn vnpu_template(&self) -> Option<&str> {
         let template = self.name.get(self.name.find("vir")?..)?;
@@ -697,6 +708,33 @@ mod tests {
             assert_eq!(text.parse::<NpuChipKey>(), Err(NotAChipKey), "{text:?}");
         }
         assert!(serde_json::from_str::<NpuChipKey>("\"x\"").is_err());
+    }
+
+    #[test]
+    fn a_model_takes_in_its_variants_and_no_other_model() {
+        for (model, name, is) in [
+            ("310", "310", true),
+            ("310", "310P3", false),
+            ("310", "310B4", false),
+            ("310P", "310P3", true),
+            ("310P", "310Pvir01", true),
+            ("310P3", "310P3", true),
+            ("310P3", "310P1", false),
+            ("910", "910A", true),
+            ("910", "910B4", false),
+            ("910", "910C", false),
+            ("910B", "910B4", true),
+            ("910B", "910B2C", true),
+            ("910B2", "910B2C", false),
+            ("91", "910A", false),
+            ("310P", "", false),
+        ] {
+            let chip = NpuChip {
+                name: name.to_owned(),
+                ..NpuChip::default()
+            };
+            assert_eq!(chip.is_model(model), is, "{name} as {model}");
+        }
     }
 
     #[test]

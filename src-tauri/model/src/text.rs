@@ -520,6 +520,7 @@ pub fn reason(reason: Reason, lang: Lang) -> &'static str {
             Reason::NoSuchDevice => ("设备不存在", "a device does not exist"),
             Reason::OutOfMemory => ("内存不足被终止", "it was killed for lack of memory"),
             Reason::Exited => ("程序已退出", "the program ended"),
+            Reason::Unhealthy => ("存活检查失败，已停止", "its liveness probe failed, so it was stopped"),
             Reason::Refused => ("容器引擎拒绝启动", "the container engine refused"),
         },
     )
@@ -542,6 +543,36 @@ pub fn part_sentence(part: &PartStatus, lang: Lang) -> Option<String> {
         sentence += &lang.pick(format!("：{detail}"), format!(": {detail}"));
     }
     Some(sentence)
+}
+
+/// In one sentence, what a running part says of itself; `None` where it is well, or has a reason, which says more.
+pub fn part_health(part: &PartStatus, lang: Lang) -> Option<String> {
+    let is_silent = part.state != InstanceState::Running || part.reason.is_some();
+    let words = match (part.unhealthy, part.ready) {
+        _ if is_silent => return None,
+        (true, _) => lang.pick("存活检查失败", "it is not healthy"),
+        (false, Some(false)) => lang.pick("尚未就绪", "it is not ready"),
+        _ => return None,
+    };
+    let name = &part.name;
+    let mut sentence = lang.pick(format!("{name}：{words}"), format!("{name}: {words}"));
+    if let Some(detail) = part.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        sentence += &lang.pick(format!("：{detail}"), format!(": {detail}"));
+    }
+    Some(sentence)
+}
+
+/// The state of an instance, with its readiness where its parts are asked for that.
+pub fn instance_state_of(state: InstanceState, parts: &[PartStatus], lang: Lang) -> String {
+    let word = instance_state(state, lang);
+    let asked = parts.iter().any(|part| part.ready.is_some());
+    match state {
+        InstanceState::Running if asked && parts.iter().all(PartStatus::is_ready) => {
+            lang.pick(format!("{word}，就绪"), format!("{word}, ready"))
+        }
+        InstanceState::Running if asked => lang.pick(format!("{word}，未就绪"), format!("{word}, not ready")),
+        _ => word.to_owned(),
+    }
 }
 
 /// Why a specification does not fit a node.
@@ -653,6 +684,22 @@ pub fn refusal(key: &str, lang: Lang) -> &str {
         "no-plain-file" => ("不是普通文件", "it is no plain file"),
         "path-form" => ("不是有效的路径", "is not an allowed path"),
         "path-twice" => ("路径重复", "uses a path twice"),
+        "device-path" => ("设备须为 /dev 下的路径", "a device is a path below /dev"),
+        "device-rights" => ("设备至少需要一种权限", "a device needs at least one right"),
+        "host-name" => ("不是有效的主机名", "is not the name of a host"),
+        "privileged-hardened" => ("特权与加固不能同时使用", "cannot be privileged and hardened"),
+        "npu-model" => (
+            "NPU 型号形如 310、310P、910B",
+            "an NPU model reads as 310, 310P or 910B",
+        ),
+        "vnpu-template" => (
+            "虚拟 NPU 模板形如 vir02、vir04_3c",
+            "a template of virtual NPUs reads as vir02 or vir04_3c",
+        ),
+        "vnpu-count" => (
+            "虚拟 NPU 只能申请 1 个",
+            "a virtual NPU is asked for with exactly 1 NPU",
+        ),
         "package-hash" => ("不是已上传的程序包", "is not an uploaded package"),
         "target-empty" => ("没有选择目标", "names no target"),
         "time-order" => ("结束时间必须晚于开始时间", "the end must be after the begin"),
@@ -943,5 +990,52 @@ mod tests {
         let facts = BTreeMap::from([("node".to_owned(), "a{b}".to_owned())]);
         assert_eq!(fill("x {node} y {gone} z", &facts), "x a{b} y ? z");
         assert_eq!(fill("open {", &facts), "open ");
+    }
+
+    #[test]
+    fn a_running_part_says_whether_it_is_ready_and_well() {
+        let part = |ready, unhealthy, reason, detail: &str| PartStatus {
+            name: "a".to_owned(),
+            state: InstanceState::Running,
+            restarts: 0,
+            recent_restarts: 0,
+            exit_code: None,
+            reason,
+            detail: Some(detail.to_owned()),
+            started_at: None,
+            finished_at: None,
+            next_start_at: None,
+            unhealthy,
+            ready,
+        };
+        let health = |part: &PartStatus| part_health(part, Lang::En).unwrap_or_default();
+        let late = part(Some(false), false, None, "status 503");
+        assert_eq!(health(&late), "a: it is not ready: status 503");
+        assert_eq!(health(&part(Some(true), true, None, "")), "a: it is not healthy");
+        assert_eq!(health(&part(Some(true), false, None, "")), "");
+        assert_eq!(health(&part(None, true, Some(Reason::Refused), "")), "");
+        let stopped = PartStatus {
+            state: InstanceState::Stopped,
+            ..late.clone()
+        };
+        assert_eq!(health(&stopped), "");
+
+        let (ready, unasked) = (part(Some(true), false, None, ""), part(None, false, None, ""));
+        let word = |state, parts: &[&PartStatus]| {
+            let parts: Vec<PartStatus> = parts.iter().map(|part| (*part).clone()).collect();
+            instance_state_of(state, &parts, Lang::En)
+        };
+        let running = instance_state(InstanceState::Running, Lang::En);
+        assert_eq!(word(InstanceState::Running, &[&unasked]), running);
+        assert_eq!(
+            word(InstanceState::Running, &[&ready, &unasked]),
+            format!("{running}, ready")
+        );
+        assert_eq!(
+            word(InstanceState::Running, &[&ready, &late]),
+            format!("{running}, not ready")
+        );
+        let unknown = instance_state(InstanceState::Unknown, Lang::En);
+        assert_eq!(word(InstanceState::Unknown, &[&late]), unknown);
     }
 }

@@ -20,6 +20,7 @@ pub fn part(name: &str, state: InstanceState) -> PartStatus {
         finished_at: None,
         next_start_at: None,
         unhealthy: false,
+        ready: None,
     }
 }
 

@@ -78,6 +78,8 @@ mod tests {
             env: BTreeMap::new(),
             resources,
             restart: Restart::Always,
+            liveness: None,
+            readiness: None,
         };
         let id = VersionId(Uuid::from_u128(1));
         let spec = Spec { parts: vec![part] };
@@ -100,6 +102,8 @@ mod tests {
             version: VersionId(Uuid::from_u128(1)),
             wanted,
             generation: 1,
+            observed_generation: 0,
+            restarts: 0,
             state: InstanceState::Running,
             parts: vec![],
             created_at: Time(0),

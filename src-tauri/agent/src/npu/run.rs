@@ -5,12 +5,8 @@
 //! is always waited for, so that it does not stay as a zombie.
 
 use super::{OUTPUT_MAX, ParseError, parse_info, parse_mappings};
+use crate::process_group::ProcessGroup;
 use edgedeck_model::{name, npu::NpuReport};
-use nix::{
-    errno::Errno,
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -139,7 +135,7 @@ fn add_logic_ids(report: &mut NpuReport, text: &str) {
 /// children of it go on running.
 pub async fn run(tool: &Path, arguments: &[&str], deadline: Duration) -> Result<String, NpuError> {
     let mut child = start(tool, arguments)?;
-    let mut group = Group::of(&child);
+    let mut group = ProcessGroup::of(&child);
     let ended = async {
         let (said, complaint) = output(tool, &mut child).await?;
         let status = child.wait().await.map_err(|source| NpuError::Read {
@@ -238,30 +234,4 @@ async fn limited(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result
         pipe.take(limit).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
-}
-
-/// The tool's process group, killed when this is dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    /// The group of a child that was started as the leader of one and is not reaped.
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
-    }
-
-    /// The tool has ended and is reaped: its number may soon be somebody else's.
-    fn leave(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0
-            && let Err(error) = killpg(group, Signal::SIGKILL)
-            && error != Errno::ESRCH
-        {
-            tracing::warn!(%error, %group, "cannot stop the NPU tool");
-        }
-    }
 }

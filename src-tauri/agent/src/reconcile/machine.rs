@@ -1,7 +1,7 @@
 //! All parts of a node together.
 
 use super::{
-    Action, Kind, Look, Memory, PartKey, Removed, Seen, SeenState, Trouble,
+    Action, Kind, Look, Memory, Outcome, PartKey, Purpose, Removed, Seen, SeenState, Trial, Trouble,
     part::{Busy, Tracked, WantedPart},
     spec_hash,
 };
@@ -154,14 +154,7 @@ impl Machine {
         if self.desired.is_none() || !self.ready {
             return Vec::new();
         }
-        let (containers_up, processes_up) = (self.containers_up, self.processes_up);
-        let up = |kind| {
-            if kind == Kind::Container {
-                containers_up
-            } else {
-                processes_up
-            }
-        };
+        let up = self.up();
         let mut actions = Vec::new();
         for (key, tracked) in &mut self.parts {
             tracked.mend_clock(now);
@@ -226,6 +219,41 @@ impl Machine {
         self.forget_gone(now);
     }
 
+    /// Probes to be tried now; each is under way from here on, until [`Machine::tried`].
+    pub fn trials(&mut self, now: Time) -> Vec<Trial> {
+        if self.desired.is_none() || !self.ready {
+            return Vec::new();
+        }
+        let up = self.up();
+        let trials = self
+            .parts
+            .iter_mut()
+            .flat_map(|(key, tracked)| tracked.trials(key, now, up));
+        trials.collect()
+    }
+
+    /// Whether somebody waits for the end of this trial; its owner ends it where nobody does.
+    pub fn is_trying(&self, key: &PartKey, purpose: Purpose, run: &str) -> bool {
+        let tracked = self.parts.get(key);
+        tracked.is_some_and(|tracked| tracked.probing.is_under_way(purpose, run))
+    }
+
+    /// A trial ended.
+    pub fn tried(&mut self, key: &PartKey, purpose: Purpose, run: &str, outcome: Outcome) {
+        if let Some(tracked) = self.parts.get_mut(key) {
+            tracked.tried(purpose, run, outcome);
+        }
+    }
+
+    /// Whether the runtime of a kind answers.
+    fn up(&self) -> impl Fn(Kind) -> bool + Copy + use<> {
+        let (containers_up, processes_up) = (self.containers_up, self.processes_up);
+        move |kind| match kind {
+            Kind::Container => containers_up,
+            Kind::Process => processes_up,
+        }
+    }
+
     /// Fetches under way that nobody wants any more; their owner ends them and calls [`Machine::cancelled`].
     pub fn obsolete(&self) -> Vec<PartKey> {
         let is_obsolete = |tracked: &Tracked| {
@@ -287,20 +315,18 @@ impl Machine {
         self.parts.is_empty()
     }
 
-    /// When to ask for actions again, though nothing happens before.
-    pub fn wake_at(&self) -> Option<Time> {
-        self.parts.values().filter_map(Tracked::waits_until).min()
+    /// When to ask for actions and trials again after `now`, though nothing happens before. What was due by then and
+    /// was not done waits for something to happen.
+    pub fn wake_at(&self, now: Time) -> Option<Time> {
+        let up = self.up();
+        let parts = self.parts.values();
+        let due = parts.flat_map(|tracked| [tracked.waits_until(), tracked.tries_at(up)]);
+        due.flatten().filter(|at| *at > now).min()
     }
 
     /// Everything that is wanted, there, or newly gone. `at` is when it last changed.
     pub fn report(&mut self, now: Time) -> Vec<Instance> {
-        let up = |kind| {
-            if kind == Kind::Container {
-                self.containers_up
-            } else {
-                self.processes_up
-            }
-        };
+        let up = self.up();
         let mut versions: BTreeMap<PlacementId, VersionId> = BTreeMap::new();
         let mut parts = BTreeMap::new();
         if let Some(desired) = &self.desired {

@@ -5,11 +5,13 @@
 
 mod machine;
 mod part;
+mod probing;
 #[cfg(test)]
 mod tests;
 
 pub use machine::Machine;
 pub use part::backoff;
+pub use probing::{Outcome, Purpose, Trial};
 
 use edgedeck_model::{
     PlacementId, Time, VersionId,
@@ -179,6 +181,8 @@ pub struct PartMemory {
     pub detail: Option<String>,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
+    /// The last run that its liveness probe has condemned; empty once the probe has passed again.
+    pub unhealthy_run: String,
 }
 
 /// What a part was made from, as one hash; another one means that it has to be made again.

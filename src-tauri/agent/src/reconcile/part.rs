@@ -1,6 +1,6 @@
 //! One part: what is wanted of it, what is seen, and what follows.
 
-use super::{Action, Kind, PartKey, PartMemory, Seen, SeenState, Trouble};
+use super::{Action, Kind, PartKey, PartMemory, Purpose, Seen, SeenState, Trouble, probing::Probing};
 use edgedeck_model::{
     Time, VersionId,
     app::{Part, Restart},
@@ -52,6 +52,7 @@ pub struct Tracked {
     pub fetched: Option<String>,
     /// The look at the runtimes that was newest when this was last changed.
     pub touched: u64,
+    pub probing: Probing,
 }
 
 impl Tracked {
@@ -70,6 +71,7 @@ impl Tracked {
             if new.wanted != Wanted::Running && !self.memory.stopped {
                 self.memory.stopped = true;
                 self.memory.blocked = false;
+                self.memory.unhealthy_run.clear();
                 self.memory.reason = None;
                 self.memory.failures = 0;
                 self.memory.next_at = None;
@@ -149,6 +151,8 @@ impl Tracked {
         }
         memory.reason = Some(if out_of_memory {
             Reason::OutOfMemory
+        } else if memory.unhealthy_run == memory.run {
+            Reason::Unhealthy
         } else {
             Reason::Exited
         });
@@ -166,7 +170,7 @@ impl Tracked {
         memory.failures = memory.failures.saturating_add(1);
     }
 
-    fn is_stale(&self) -> bool {
+    pub fn is_stale(&self) -> bool {
         let wanted = self.wanted.as_ref();
         self.doubled
             || self.seen.as_ref().is_some_and(|seen| {
@@ -175,9 +179,20 @@ impl Tracked {
     }
 
     fn is_running(&self) -> bool {
-        self.seen
-            .as_ref()
-            .is_some_and(|seen| matches!(seen.state, SeenState::Running { .. }))
+        self.runs_since().is_some()
+    }
+
+    pub fn runs_since(&self) -> Option<Time> {
+        match self.seen.as_ref()?.state {
+            SeenState::Running { since } => Some(since),
+            _ => None,
+        }
+    }
+
+    /// Whether its liveness probe failed for good in the present run.
+    pub fn is_condemned(&self) -> bool {
+        let condemned = &self.memory.unhealthy_run;
+        !condemned.is_empty() && self.seen.as_ref().is_some_and(|seen| seen.run == *condemned)
     }
 
     /// Whether an ended part is started again by itself.
@@ -185,9 +200,14 @@ impl Tracked {
         match part.restart {
             _ if self.memory.stopped => true,
             Restart::Always => true,
-            Restart::OnFailure => self.memory.exit_code != Some(0),
+            // What had to be stopped has failed, however politely it ended.
+            Restart::OnFailure => !self.has_succeeded(),
             Restart::Never => false,
         }
+    }
+
+    fn has_succeeded(&self) -> bool {
+        self.memory.exit_code == Some(0) && self.memory.reason != Some(Reason::Unhealthy)
     }
 
     /// Whether it ended and stays so, even if somebody takes its container away.
@@ -204,7 +224,7 @@ impl Tracked {
         }
     }
 
-    /// When something is to be tried, if that is later than now.
+    /// When something is to be done next.
     pub fn waits_until(&self) -> Option<Time> {
         self.busy.is_none().then_some(self.memory.next_at).flatten()
     }
@@ -256,6 +276,10 @@ impl Tracked {
                 None
             };
         }
+        if !self.is_stale() && self.is_running() && self.is_condemned() {
+            let (key, kind) = (key.clone(), Kind::of(&wanted.part));
+            return Some((Busy::Stop, Action::Stop { key, kind }));
+        }
         if !self.is_stale() && (self.is_running() || self.is_done(&wanted.part)) {
             return None;
         }
@@ -295,6 +319,14 @@ impl Tracked {
             .filter(|at| (0..RESTART_WINDOW).contains(&now.since(**at)))
             .count();
         let invalid = self.wanted.as_ref().and_then(|wanted| wanted.invalid.clone());
+        let ready = self.is_ready().filter(|_| state == InstanceState::Running);
+        let seen_ill = state == InstanceState::Running && self.seen.as_ref().is_some_and(|seen| seen.unhealthy);
+        let not_ready = || {
+            let run = &self.seen.as_ref()?.run;
+            self.probing
+                .said(Purpose::Readiness, run)
+                .filter(|_| ready == Some(false))
+        };
         PartStatus {
             name: name.to_owned(),
             state,
@@ -302,12 +334,22 @@ impl Tracked {
             recent_restarts: u32::try_from(recent).unwrap_or(u32::MAX),
             exit_code: memory.exit_code,
             reason,
-            detail: invalid.or_else(|| memory.detail.clone().filter(|_| reason.is_some())),
+            detail: invalid
+                .or_else(|| memory.detail.clone().filter(|_| reason.is_some()))
+                .or_else(not_ready),
             started_at: memory.started_at,
             finished_at: memory.finished_at,
-            unhealthy: state == InstanceState::Running && self.seen.as_ref().is_some_and(|seen| seen.unhealthy),
+            unhealthy: seen_ill || !memory.unhealthy_run.is_empty(),
+            ready,
             next_start_at: memory.next_at.filter(|_| waits && reason != Some(Reason::NoRuntime)),
         }
+    }
+
+    /// Whether the present run's readiness probe passes; `None` where there is none.
+    fn is_ready(&self) -> Option<bool> {
+        self.wanted.as_ref()?.part.readiness.as_ref()?;
+        let run = &self.seen.as_ref()?.run;
+        Some(self.probing.passes(Purpose::Readiness, run))
     }
 
     fn state(&self, up: impl Fn(Kind) -> bool) -> (InstanceState, Option<Reason>) {
@@ -325,7 +367,10 @@ impl Tracked {
             Some(Busy::Fetch | Busy::Start) if memory.blocked => return failed,
             Some(Busy::Fetch) => return (InstanceState::Pulling, None),
             Some(Busy::Start) => return (InstanceState::Starting, None),
-            Some(Busy::Stop) => return (InstanceState::Stopping, None),
+            Some(Busy::Stop) => {
+                let reason = self.is_condemned().then_some(Reason::Unhealthy);
+                return (InstanceState::Stopping, reason);
+            }
             Some(Busy::Remove) => {
                 let state = if wanted.wanted == Wanted::Running {
                     InstanceState::Starting
@@ -363,7 +408,7 @@ impl Tracked {
             return (InstanceState::Running, None);
         }
         if self.is_done(&wanted.part) {
-            return if memory.exit_code == Some(0) {
+            return if self.has_succeeded() {
                 (InstanceState::Succeeded, None)
             } else {
                 failed

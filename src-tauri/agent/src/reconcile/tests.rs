@@ -3,6 +3,7 @@ use edgedeck_model::{
     DeploymentId,
     app::{Container, Process, Restart, Run, Spec},
     deployment::{InstanceState, PartStatus, Wanted},
+    probe::{Check, Probe},
     time::{DAY, MINUTE, SECOND},
 };
 use edgedeck_protocol::{Desired, Workload};
@@ -21,6 +22,8 @@ fn container(name: &str, image: &str, restart: Restart) -> Part {
         env: BTreeMap::new(),
         resources: Default::default(),
         restart,
+        liveness: None,
+        readiness: None,
     }
 }
 
@@ -36,6 +39,8 @@ fn process(name: &str, digit: &str, restart: Restart) -> Part {
         env: BTreeMap::new(),
         resources: Default::default(),
         restart,
+        liveness: None,
+        readiness: None,
     }
 }
 
@@ -64,6 +69,9 @@ struct Node {
     runs: u32,
     containers_up: bool,
     failing: Option<Trouble>,
+    trying: Vec<Trial>,
+    /// How trials end in [`Node::settle`].
+    answers: BTreeMap<Purpose, Outcome>,
 }
 
 impl Node {
@@ -76,6 +84,8 @@ impl Node {
             runs: 0,
             containers_up: true,
             failing: None,
+            trying: vec![],
+            answers: BTreeMap::new(),
         }
     }
 
@@ -153,6 +163,35 @@ impl Node {
         true
     }
 
+    /// Begins the trials that are due, and gives up those that nobody waits for.
+    fn try_probes(&mut self) {
+        let trials = self.machine.trials(self.now);
+        let is_waited_for = |trial: &Trial| self.machine.is_trying(&trial.key, trial.purpose, &trial.run);
+        for trial in &trials {
+            assert!(is_waited_for(trial));
+            let is_busy = self.under_way.iter().any(|action| action.key() == &trial.key);
+            assert!(!is_busy, "a probe of a part that is being changed");
+        }
+        let mut trying = std::mem::take(&mut self.trying);
+        trying.retain(is_waited_for);
+        for trial in &trials {
+            let is_same = |other: &Trial| (&other.key, other.purpose) == (&trial.key, trial.purpose);
+            assert!(!trying.iter().any(is_same), "two trials of one probe");
+        }
+        trying.extend(trials);
+        self.trying = trying;
+    }
+
+    /// Ends the first trial.
+    fn end_trial(&mut self, outcome: Outcome) -> bool {
+        if self.trying.is_empty() {
+            return false;
+        }
+        let trial = self.trying.remove(0);
+        self.machine.tried(&trial.key, trial.purpose, &trial.run, outcome);
+        true
+    }
+
     fn exit(&mut self, key: &PartKey, exit_code: i32) {
         if let Some(seen) = self.there.get_mut(key)
             && let SeenState::Running { since } = seen.state
@@ -177,7 +216,13 @@ impl Node {
         self.look();
         for _ in 0..1_000 {
             self.begin();
-            if !self.end_one() {
+            if self.end_one() {
+                continue;
+            }
+            self.try_probes();
+            let purpose = self.trying.first().map(|trial| trial.purpose);
+            let answer = purpose.and_then(|purpose| self.answers.get(&purpose).cloned());
+            if !self.end_trial(answer.unwrap_or(Outcome::Passed)) {
                 return;
             }
         }
@@ -199,6 +244,7 @@ impl Node {
         let desired = self.machine.desired().cloned();
         self.machine = Machine::new(self.machine.memory());
         self.under_way.clear();
+        self.trying.clear();
         if let Some(desired) = desired {
             self.machine.want(desired, self.now);
         }
@@ -237,7 +283,7 @@ fn a_part_that_ends_is_started_again_later_and_later() {
             (InstanceState::BackOff, Some(137), Some(Reason::Exited))
         );
         assert_eq!(part.next_start_at, Some(node.now.plus(wait * SECOND)));
-        assert_eq!(node.machine.wake_at(), part.next_start_at);
+        assert_eq!(node.machine.wake_at(node.now), part.next_start_at);
         node.pass(wait * SECOND - 1);
         assert_eq!(node.part().state, InstanceState::BackOff);
         node.pass(1);
@@ -580,6 +626,234 @@ fn two_containers_for_one_part_both_go_and_one_comes() {
     assert_eq!((node.part().state, node.there.len()), (InstanceState::Running, 1));
 }
 
+/// A part whose two probes are tried every ten seconds, from five seconds after its start.
+fn probed(mut part: Part, failure_threshold: u32) -> Part {
+    let probe = Probe {
+        initial_delay_seconds: 5,
+        failure_threshold,
+        ..Probe::new(vec![Check::Tcp { port: 80 }])
+    };
+    part.readiness = Some(probe.clone());
+    part.liveness = Some(probe);
+    part
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed("nobody there".to_owned())
+}
+
+fn node_with(part: Part) -> Node {
+    let mut node = Node::new();
+    let wanted = desired(1, vec![workload(1, 1, Wanted::Running, vec![part])]);
+    node.machine.want(wanted, node.now);
+    node.settle();
+    node
+}
+
+#[test]
+fn probes_are_tried_after_their_delay_and_at_their_pace() {
+    let mut node = node_with(probed(container("a", "x:1", Restart::Always), 2));
+    let purposes = |node: &mut Node| {
+        let trials = node.machine.trials(node.now);
+        trials.iter().map(|trial| trial.purpose).collect::<Vec<_>>()
+    };
+    assert_eq!(node.part().ready, Some(false));
+    assert_eq!(node.machine.wake_at(node.now), Some(node.now.plus(5 * SECOND)));
+    node.now = node.now.plus(5 * SECOND - 1);
+    assert_eq!(purposes(&mut node), []);
+    node.now = node.now.plus(1);
+    let began = node.now;
+    assert_eq!(purposes(&mut node), [Purpose::Liveness, Purpose::Readiness]);
+    // A trial that takes longer than the period is not begun again, and nobody is woken for it.
+    node.now = node.now.plus(MINUTE);
+    assert_eq!((purposes(&mut node), node.machine.wake_at(node.now)), (vec![], None));
+    let seen = node.there.values().next().unwrap().clone();
+    for purpose in [Purpose::Liveness, Purpose::Readiness] {
+        node.machine.tried(&seen.key, purpose, &seen.run, Outcome::Passed);
+        assert!(!node.machine.is_trying(&seen.key, purpose, &seen.run));
+    }
+    assert_eq!(node.part().ready, Some(true));
+    assert_eq!(purposes(&mut node), [Purpose::Liveness, Purpose::Readiness]);
+    assert!(node.now.since(began) == MINUTE);
+    for purpose in [Purpose::Liveness, Purpose::Readiness] {
+        node.machine.tried(&seen.key, purpose, &seen.run, Outcome::Passed);
+    }
+    assert_eq!(node.machine.wake_at(node.now), Some(node.now.plus(10 * SECOND)));
+    // A clock that was set back does not keep them waiting.
+    node.now = node.now.plus(-DAY);
+    assert_eq!(purposes(&mut node), [Purpose::Liveness, Purpose::Readiness]);
+}
+
+#[test]
+fn a_part_without_probes_is_not_tried_and_wakes_nobody() {
+    let mut node = node_with(container("a", "x:1", Restart::Always));
+    node.now = node.now.plus(DAY);
+    assert_eq!(node.machine.trials(node.now), []);
+    assert_eq!((node.machine.wake_at(node.now), node.part().ready), (None, None));
+}
+
+#[test]
+fn a_part_that_is_done_wakes_nobody() {
+    let mut node = node_with(container("a", "x:1", Restart::Never));
+    node.exit_all(0);
+    node.pass(MINUTE);
+    assert_eq!(node.part().state, InstanceState::Succeeded);
+    assert_eq!(node.machine.wake_at(node.now), None);
+}
+
+#[test]
+fn a_part_that_fails_its_liveness_probe_is_started_anew_later_and_later() {
+    let mut node = node_with(probed(container("a", "x:1", Restart::Always), 2));
+    node.answers.insert(Purpose::Liveness, failed());
+    for (n, wait) in [1, 2, 4].into_iter().enumerate() {
+        let restarts = n as u32;
+        node.pass(5 * SECOND);
+        let part = node.part();
+        assert_eq!((part.state, part.restarts), (InstanceState::Running, restarts));
+        assert_eq!(part.unhealthy, n > 0, "one failure is not enough");
+        node.now = node.now.plus(10 * SECOND);
+        node.try_probes();
+        while node.end_trial(failed()) {}
+        assert!(node.part().unhealthy);
+        node.begin();
+        let stopping = node.part();
+        assert_eq!(
+            (stopping.state, stopping.reason),
+            (InstanceState::Stopping, Some(Reason::Unhealthy))
+        );
+        node.settle();
+        let part = node.part();
+        assert_eq!(
+            (part.state, part.reason),
+            (InstanceState::BackOff, Some(Reason::Unhealthy))
+        );
+        assert_eq!((part.detail.as_deref(), part.ready), (Some("nobody there"), None));
+        assert!(part.unhealthy);
+        assert_eq!(part.next_start_at, Some(node.now.plus(wait * SECOND)));
+        node.pass(wait * SECOND);
+        let part = node.part();
+        assert_eq!((part.state, part.restarts), (InstanceState::Running, restarts + 1));
+        assert_eq!((part.reason, part.unhealthy, part.ready), (None, true, Some(false)));
+    }
+    // An agent that begins anew knows it, and what passes is well.
+    node.restart_agent();
+    node.settle();
+    assert!(node.part().unhealthy);
+    node.answers.clear();
+    node.pass(5 * SECOND);
+    let part = node.part();
+    assert_eq!((part.unhealthy, part.ready, part.restarts), (false, Some(true), 3));
+}
+
+#[test]
+fn failures_count_only_in_a_row_and_only_what_was_asked() {
+    let mut node = node_with(probed(process("a", "0", Restart::Always), 2));
+    node.pass(5 * SECOND);
+    for outcome in [
+        failed(),
+        Outcome::Passed,
+        failed(),
+        Outcome::Unknown,
+        Outcome::Passed,
+        failed(),
+    ] {
+        node.answers.insert(Purpose::Liveness, outcome.clone());
+        node.answers.insert(Purpose::Readiness, outcome);
+        node.pass(10 * SECOND);
+        let part = node.part();
+        assert_eq!(
+            (part.state, part.unhealthy, part.ready),
+            (InstanceState::Running, false, Some(true))
+        );
+    }
+    assert_eq!(node.runs, 1);
+    // What was not asked is no break in the row either.
+    node.answers = [Purpose::Liveness, Purpose::Readiness]
+        .map(|purpose| (purpose, Outcome::Unknown))
+        .into();
+    node.pass(10 * SECOND);
+    node.answers.insert(Purpose::Readiness, failed());
+    node.pass(10 * SECOND);
+    let part = node.part();
+    assert_eq!(
+        (part.ready, part.detail.as_deref()),
+        (Some(false), Some("nobody there"))
+    );
+    assert_eq!(
+        (part.state, part.reason, part.unhealthy),
+        (InstanceState::Running, None, false)
+    );
+    node.answers.clear();
+    node.pass(10 * SECOND);
+    assert_eq!((node.part().ready, node.part().detail), (Some(true), None));
+}
+
+#[test]
+fn an_outcome_says_nothing_about_a_later_run() {
+    let mut node = node_with(probed(container("a", "x:1", Restart::Always), 1));
+    node.now = node.now.plus(5 * SECOND);
+    node.try_probes();
+    let old = node.trying.clone();
+    assert_eq!(old.len(), 2);
+    node.exit_all(1);
+    node.try_probes();
+    assert_eq!(node.trying, [], "its trials end with it");
+    node.pass(SECOND);
+    node.pass(5 * SECOND);
+    for trial in old {
+        node.machine.tried(&trial.key, trial.purpose, &trial.run, failed());
+    }
+    let part = node.part();
+    assert_eq!(
+        (part.state, part.unhealthy, part.ready),
+        (InstanceState::Running, false, Some(true))
+    );
+}
+
+#[test]
+fn policies_hold_for_what_is_unhealthy() {
+    for (restart, state) in [
+        (Restart::Always, InstanceState::BackOff),
+        (Restart::OnFailure, InstanceState::BackOff),
+        (Restart::Never, InstanceState::Failed),
+    ] {
+        let mut node = node_with(probed(container("a", "x:1", restart), 1));
+        node.answers.insert(Purpose::Liveness, failed());
+        node.now = node.now.plus(5 * SECOND);
+        node.try_probes();
+        node.end_trial(failed());
+        // It ends politely when it is asked to, which does not make it a success.
+        node.begin();
+        node.exit_all(0);
+        node.settle();
+        let part = node.part();
+        assert_eq!((part.state, part.exit_code), (state, Some(0)), "{restart:?}");
+        assert_eq!(
+            (part.reason, part.unhealthy),
+            (Some(Reason::Unhealthy), true),
+            "{restart:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_stopped_is_not_unhealthy() {
+    let mut node = node_with(probed(container("a", "x:1", Restart::Always), 1));
+    node.answers.insert(Purpose::Liveness, failed());
+    node.pass(5 * SECOND);
+    assert!(node.part().unhealthy);
+    let part = probed(container("a", "x:1", Restart::Always), 1);
+    node.machine
+        .want(desired(2, vec![workload(1, 1, Wanted::Stopped, vec![part])]), node.now);
+    node.settle();
+    assert_eq!(
+        (node.part().state, node.part().unhealthy),
+        (InstanceState::Stopped, false)
+    );
+    node.now = node.now.plus(DAY);
+    assert_eq!(node.machine.trials(node.now), []);
+}
+
 /// What can happen to a node.
 #[derive(Clone, Debug)]
 enum Happening {
@@ -593,10 +867,12 @@ enum Happening {
     RestartAgent,
     Containers(bool),
     Failing(bool),
+    Try,
+    EndTrial(u8),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    let wish = (0..3_u8, 1..3_u8, any::<bool>(), 0..3_u8);
+    let wish = (0..3_u8, 1..3_u8, any::<bool>(), 0..5_u8);
     prop_oneof![
         2 => prop::collection::vec(wish, 0..3).prop_map(Happening::Want),
         2 => (any::<u8>(), -1..3_i32).prop_map(|(n, code)| Happening::Exit(n, code.max(0))),
@@ -608,6 +884,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::RestartAgent),
         1 => any::<bool>().prop_map(Happening::Containers),
         1 => any::<bool>().prop_map(Happening::Failing),
+        4 => Just(Happening::Try),
+        4 => (0..4_u8).prop_map(Happening::EndTrial),
     ]
 }
 
@@ -621,7 +899,9 @@ fn wish(generation: u64, list: &[(u8, u8, bool, u8)]) -> Desired {
                 container("a", &format!("x:{version}"), Restart::Always),
                 process("b", &digit, Restart::Always),
             ],
-            _ => vec![process("a", &digit, Restart::Always)],
+            2 => vec![process("a", &digit, Restart::Always)],
+            3 => vec![probed(container("a", &format!("x:{version}"), Restart::Always), 2)],
+            _ => vec![probed(process("a", &digit, Restart::OnFailure), 1)],
         };
         let wanted = if *running { Wanted::Running } else { Wanted::Stopped };
         by_placement.insert(
@@ -660,6 +940,11 @@ proptest! {
                 Happening::Pass(ms) => node.now = node.now.plus(ms),
                 Happening::RestartAgent => node.restart_agent(),
                 Happening::Containers(up) => node.containers_up = up,
+                Happening::Try => node.try_probes(),
+                Happening::EndTrial(n) => {
+                    let failed = Outcome::Failed("no".to_owned());
+                    node.end_trial(match n { 0 => Outcome::Passed, 1 => Outcome::Unknown, _ => failed });
+                }
                 Happening::Failing(failing) => node.failing = failing.then(|| Trouble::new(Reason::Refused, "no")),
             }
         }
@@ -668,6 +953,7 @@ proptest! {
         }
         (node.containers_up, node.failing) = (true, None);
         while node.end_one() {}
+        while node.end_trial(Outcome::Passed) {}
         for _ in 0..6 {
             node.pass(5 * MINUTE);
         }
@@ -690,8 +976,35 @@ proptest! {
             prop_assert_eq!(is_wanted, !instance.removed);
             for part in instance.parts {
                 let calm = matches!(part.state, InstanceState::Running | InstanceState::Stopped);
-                prop_assert!(calm && part.reason.is_none(), "{:?}", part);
+                prop_assert!(calm && part.reason.is_none() && !part.unhealthy, "{:?}", part);
+                prop_assert!(part.ready != Some(false), "{:?}", part);
             }
         }
     }
+}
+
+/// A running container carries the hash of what it was made from: were that another one after an upgrade of the agent,
+/// every workload of the lab would be made again.
+#[test]
+fn what_was_written_before_there_were_probes_keeps_its_hash() {
+    let old = |json: &str| serde_json::from_str::<Part>(json).unwrap();
+    let container = old(
+        r#"{"name":"a","run":{"kind":"container","image":"x:1","command":["sh"],"ports":[{"container":80,"host":8080}],
+        "mounts":[{"host":"/a","container":"/b"}],"user":5,"hardened":true},"args":["-v"],"env":{"A":"1"},
+        "resources":{"cpu_millis":500,"memory_limit_bytes":67108864,"npus":1},"restart":"on-failure"}"#,
+    );
+    let process = old(r#"{"name":"b","run":{"kind":"process","package":"00","program":"bin/run"}}"#);
+    let version = VersionId(Uuid::from_u128(7));
+    assert_eq!(
+        [
+            spec_hash(version, &container, 0),
+            spec_hash(version, &process, 0),
+            spec_hash(version, &process, 3)
+        ],
+        [
+            "9745319aee319bfa4fadf82028f7c44dacdd5b878a5616340965c7a921c6f8a6",
+            "80fd17b1ec20504330c1565b0a3f27be4186a2592c41e060a04bf872906d35b3",
+            "b5ed28f5df836c5d9db34857ba851e372f0c433f8a4bc8a1f5d4782653a81c8a"
+        ]
+    );
 }

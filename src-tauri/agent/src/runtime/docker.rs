@@ -1,10 +1,11 @@
 //! Containers, by the Docker Engine API over its socket. Podman serves the same API.
 
-use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_logs};
+use super::{LogRequest, Runtime, STOP_SECONDS, docker_create, docker_exec::Stuck, docker_logs, npu_check};
 use crate::{
     collect::{Bounded, Copied},
+    observer,
     outside::Outsides,
-    reconcile::{Kind, PartKey, Seen, SeenState, Trouble},
+    reconcile::{Kind, Outcome, PartKey, Seen, SeenState, Trial, Trouble},
     sources::Sources,
 };
 use bollard::{
@@ -30,6 +31,7 @@ use futures::StreamExt;
 use std::{
     collections::{BTreeSet, HashMap},
     io,
+    net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -84,6 +86,7 @@ pub struct Docker {
     pub(super) came_or_went: Arc<Notify>,
     /// Whoever wants to look at containers before they are stopped.
     pub(super) before_stop: OnceLock<mpsc::Sender<oneshot::Sender<()>>>,
+    pub(super) stuck: Stuck,
 }
 
 impl Docker {
@@ -97,6 +100,7 @@ impl Docker {
             creating: Mutex::new(()),
             came_or_went: Arc::default(),
             before_stop: OnceLock::new(),
+            stuck: Stuck::default(),
         }
     }
 
@@ -232,9 +236,11 @@ impl Docker {
             (LABEL_PART.to_owned(), key.part.clone()),
             (LABEL_HASH.to_owned(), hash.to_owned()),
         ]);
-        let mut devices = Vec::new();
+        let mut devices = docker_create::devices(container);
+        // Chips that are named as devices are given away, too.
+        let mut given = docker_create::named_npus(container);
         if part.resources.npus > 0 {
-            let used: BTreeSet<u32> = self
+            let mut used: BTreeSet<u32> = self
                 .list(client, None)
                 .await
                 .map_err(|error| trouble(&error))?
@@ -242,10 +248,14 @@ impl Docker {
                 .filter_map(|(_, labels)| labels.get(LABEL_NPUS))
                 .flat_map(|list| list.split(',').filter_map(|number| number.parse().ok()))
                 .collect();
+            used.extend(&given);
             let chosen = docker_create::choose_npus(&self.sources, part.resources.npus, &used)?;
-            let list: Vec<String> = chosen.iter().map(u32::to_string).collect();
+            devices.extend(docker_create::npu_devices(&self.sources, &chosen));
+            given.extend(chosen);
+        }
+        if !given.is_empty() {
+            let list: Vec<String> = given.iter().map(u32::to_string).collect();
             labels.insert(LABEL_NPUS.to_owned(), list.join(","));
-            devices = docker_create::npu_devices(&self.sources, &chosen);
         }
         let cpus = crate::facts::cpus(&self.sources);
         let body = docker_create::body(part, container, labels, devices, cpus);
@@ -323,6 +333,8 @@ impl Runtime for Docker {
         let Run::Container(container) = &part.run else {
             return Ok(());
         };
+        // Before anything is changed: what runs of the version before goes on.
+        npu_check::check(&part.resources, &observer::npu_tool()).await?;
         let client = self.client().await.map_err(|error| trouble(&error))?;
         let image = docker_create::with_tag(&container.image);
         match self.check(client.inspect_image(&image).await).await {
@@ -414,6 +426,24 @@ impl Runtime for Docker {
             self.remove_one(&client, &id).await?;
         }
         Ok(())
+    }
+
+    async fn address(&self, key: &PartKey, part: &Part) -> Result<Option<IpAddr>, Trouble> {
+        if matches!(&part.run, Run::Container(container) if container.host_network) {
+            return Ok(Some(Ipv4Addr::LOCALHOST.into()));
+        }
+        let client = self.client().await.map_err(|error| trouble(&error))?;
+        let found = self.check(client.inspect_container(&key.name(), None).await).await;
+        let settings = found.map_err(|error| trouble(&error))?.network_settings;
+        let networks = settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let addresses = networks
+            .into_values()
+            .flat_map(|end| [end.ip_address, end.global_ipv6_address]);
+        Ok(addresses.flatten().find_map(|address| address.parse().ok()))
+    }
+
+    async fn exec(&self, trial: &Trial, command: &[String], patience: Duration) -> Outcome {
+        self.exec_in(trial, command, patience).await
     }
 
     async fn logs(&self, key: &PartKey, request: LogRequest) -> Result<LogPage, Problem> {

@@ -6,7 +6,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use edgedeck_model::{
-    app::{Container, Part, Protocol},
+    app::{Container, Device, Part, Protocol},
     deployment::Reason,
 };
 use std::collections::{BTreeSet, HashMap};
@@ -71,6 +71,31 @@ pub fn npu_devices(sources: &Sources, numbers: &[u32]) -> Vec<DeviceMapping> {
         .collect()
 }
 
+/// The devices that a specification names.
+pub fn devices(container: &Container) -> Vec<DeviceMapping> {
+    let mapping = |device: &Device| {
+        let rights = [(device.read, 'r'), (device.write, 'w'), (device.mknod, 'm')];
+        DeviceMapping {
+            path_on_host: Some(device.host.clone()),
+            path_in_container: Some(device.container.clone()),
+            cgroup_permissions: Some(
+                rights
+                    .into_iter()
+                    .filter(|(given, _)| *given)
+                    .map(|(_, right)| right)
+                    .collect(),
+            ),
+        }
+    };
+    container.devices.iter().map(mapping).collect()
+}
+
+/// Numbers of the NPUs among the devices that a specification names.
+pub fn named_npus(container: &Container) -> BTreeSet<u32> {
+    let number = |device: &Device| device.host.strip_prefix("/dev/davinci")?.parse().ok();
+    container.devices.iter().filter_map(number).collect()
+}
+
 /// Everything the engine needs to know of a container. `cpus` are the processors of the node.
 pub fn body(
     part: &Part,
@@ -124,6 +149,10 @@ fn host_config(part: &Part, container: &Container, cpus: u32) -> HostConfig {
         read_only: Some(mount.read_only),
         ..Mount::default()
     });
+    let hosts = container
+        .extra_hosts
+        .iter()
+        .map(|host| format!("{}:{}", host.name, host.ip));
     let log = HashMap::from([
         ("max-size".to_owned(), "10m".to_owned()),
         ("max-file".to_owned(), "3".to_owned()),
@@ -139,6 +168,8 @@ fn host_config(part: &Part, container: &Container, cpus: u32) -> HostConfig {
             asked.memory_bytes >= 6 * edgedeck_model::app::MIB && asked.memory_bytes != asked.memory_limit_bytes
         }),
         mounts: Some(mounts.collect()),
+        privileged: container.privileged.then_some(true),
+        extra_hosts: (!container.extra_hosts.is_empty()).then(|| hosts.collect()),
         network_mode: container.host_network.then(|| "host".to_owned()),
         // The agent restarts: it knows the back-off and counts.
         restart_policy: Some(RestartPolicy {
@@ -172,7 +203,7 @@ fn user(container: &Container) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use edgedeck_model::app::{Mount as SpecMount, Port, Resources, Run};
+    use edgedeck_model::app::{ExtraHost, Mount as SpecMount, Port, Resources, Run};
 
     fn part(resources: Resources) -> Part {
         let run = Run::Container(Container::default());
@@ -183,6 +214,8 @@ mod tests {
             env: Default::default(),
             resources,
             restart: Default::default(),
+            liveness: None,
+            readiness: None,
         }
     }
 
@@ -274,6 +307,57 @@ mod tests {
             .host_config
             .unwrap();
         assert_eq!((made.network_mode.as_deref(), made.port_bindings), (Some("host"), None));
+    }
+
+    #[test]
+    fn privileges_devices_and_hosts_are_passed_on_where_they_are_given() {
+        let device = |host: &str, read, write, mknod| Device {
+            host: host.to_owned(),
+            container: "/dev/x".to_owned(),
+            read,
+            write,
+            mknod,
+        };
+        let container = Container {
+            privileged: true,
+            devices: vec![
+                device("/dev/video0", true, false, false),
+                device("/dev/davinci3", true, true, true),
+                device("/dev/davinci_manager", false, true, true),
+            ],
+            extra_hosts: vec![ExtraHost {
+                name: "db.lab".to_owned(),
+                ip: "fd00::1".to_owned(),
+            }],
+            ..Container::default()
+        };
+        let mapped = devices(&container);
+        let rights: Vec<_> = mapped
+            .iter()
+            .filter_map(|one| one.cgroup_permissions.as_deref())
+            .collect();
+        assert_eq!(rights, ["r", "rwm", "wm"]);
+        assert_eq!(mapped[0].path_on_host.as_deref(), Some("/dev/video0"));
+        assert_eq!(mapped[0].path_in_container.as_deref(), Some("/dev/x"));
+        assert_eq!(named_npus(&container), BTreeSet::from([3]));
+        let made = |container: &Container| {
+            let made = body(
+                &part(Resources::default()),
+                container,
+                HashMap::new(),
+                devices(container),
+                1,
+            );
+            made.host_config.unwrap()
+        };
+        let host = made(&container);
+        assert_eq!(
+            (host.privileged, host.devices.map(|list| list.len())),
+            (Some(true), Some(3))
+        );
+        assert_eq!(host.extra_hosts, Some(vec!["db.lab:fd00::1".to_owned()]));
+        let host = made(&Container::default());
+        assert_eq!((host.privileged, host.devices, host.extra_hosts), (None, None, None));
     }
 
     #[test]

@@ -2,19 +2,23 @@
 
 pub mod docker;
 mod docker_create;
+mod docker_exec;
 mod docker_logs;
 pub mod docker_usage;
 pub mod logfile;
+mod npu_check;
 pub mod package;
 pub mod page;
+pub mod probe;
 pub mod process;
+mod process_exec;
 pub mod supervise;
 
 pub use page::LogRequest;
 
-use crate::reconcile::{PartKey, Seen, Trouble};
+use crate::reconcile::{Outcome, PartKey, Seen, Trial, Trouble};
 use edgedeck_model::{Problem, VersionId, api::LogPage, app::Part};
-use std::future::Future;
+use std::{future::Future, net::IpAddr, time::Duration};
 
 /// One way of running parts. Every action can be repeated.
 pub trait Runtime {
@@ -44,6 +48,15 @@ pub trait Runtime {
 
     /// Stops a part and removes every trace of it.
     fn remove(&self, key: &PartKey) -> impl Future<Output = Result<(), Trouble>> + Send;
+
+    /// Where the agent reaches what a part serves; `None` when it has no address.
+    ///
+    /// # Errors
+    /// When the runtime does not answer.
+    fn address(&self, key: &PartKey, part: &Part) -> impl Future<Output = Result<Option<IpAddr>, Trouble>> + Send;
+
+    /// Runs a probe's command where the part runs, and ends it when it takes longer than it may.
+    fn exec(&self, trial: &Trial, command: &[String], patience: Duration) -> impl Future<Output = Outcome> + Send;
 
     fn logs(&self, key: &PartKey, request: LogRequest) -> impl Future<Output = Result<LogPage, Problem>> + Send;
 }

@@ -1,14 +1,16 @@
 //! Processes out of packages, each under a small supervisor of its own.
 
 use super::{
-    LogRequest, Runtime, STOP_SECONDS, logfile,
+    LogRequest, Runtime, STOP_SECONDS, logfile, npu_check,
     package::Packages,
+    process_exec,
     supervise::{self, End, RUN_FILE, RunState, TASK_FILE, Task},
 };
 use crate::{
     facts,
     home::Home,
-    reconcile::{Kind, PartKey, Seen, SeenState, Trouble},
+    observer,
+    reconcile::{Kind, Outcome, PartKey, Seen, SeenState, Trial, Trouble},
     sources::Sources,
 };
 use edgedeck_model::{
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
+    net::{IpAddr, Ipv4Addr},
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Stdio,
@@ -291,6 +294,7 @@ impl Runtime for Processes {
         let Run::Process(process) = &part.run else {
             return Ok(());
         };
+        npu_check::check(&part.resources, &observer::npu_tool()).await?;
         self.claims.lock().await.insert(key.clone(), process.package.clone());
         self.packages.fetch(&process.package).await
     }
@@ -329,6 +333,17 @@ impl Runtime for Processes {
         }
         self.collect_packages().await;
         Ok(())
+    }
+
+    async fn address(&self, _: &PartKey, _: &Part) -> Result<Option<IpAddr>, Trouble> {
+        Ok(Some(Ipv4Addr::LOCALHOST.into()))
+    }
+
+    async fn exec(&self, trial: &Trial, command: &[String], patience: Duration) -> Outcome {
+        match supervise::load::<Task>(&self.folder(&trial.key).join(TASK_FILE)) {
+            Some(task) => process_exec::exec(&task, command, patience).await,
+            None => Outcome::Unknown,
+        }
     }
 
     async fn logs(&self, key: &PartKey, request: LogRequest) -> Result<LogPage, Problem> {

@@ -13,6 +13,7 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs, io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -124,6 +125,20 @@ pub async fn run(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// A program in a task's place: its folder, its variables, a group of its own.
+pub fn command_of(task: &Task, program: impl AsRef<OsStr>) -> Command {
+    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", &task.folder)
+        .envs(&task.env)
+        .current_dir(&task.folder)
+        .process_group(0);
+    command
+}
+
 struct Running {
     child: tokio::process::Child,
     state: RunState,
@@ -134,18 +149,11 @@ struct Running {
 async fn start(folder: &Path) -> io::Result<Running> {
     let task: Task = load(&folder.join(TASK_FILE)).ok_or_else(|| io::Error::other("there is no task"))?;
     let log = logfile::LogWriter::open(&task.logs, logfile::FILE_BYTES)?;
-    let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    let mut child = Command::new(&task.program)
+    let mut child = command_of(&task, &task.program)
         .args(&task.args)
-        .env_clear()
-        .env("PATH", path)
-        .env("HOME", &task.folder)
-        .envs(&task.env)
-        .current_dir(&task.folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
         .spawn()?;
     let log = Arc::new(Mutex::new(log));
     let (output, error) = (child.stdout.take(), child.stderr.take());

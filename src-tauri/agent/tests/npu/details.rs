@@ -5,10 +5,13 @@ use edgedeck_agent::npu::{
     ParseError, parse_answer, parse_board, parse_cards, parse_certificate, parse_diagnosis, parse_ecc, parse_faults,
     parse_flash, parse_mappings, parse_processes, parse_readings, parse_templates, parse_vnpus, parse_watch,
 };
+use edgedeck_model::app::Spec;
 use edgedeck_model::npu::{
     NpuAnswer, NpuBoard, NpuCard, NpuCertificate, NpuDiagnosis, NpuEcc, NpuEccCounts, NpuFault, NpuFlash, NpuHealth,
     NpuMapping, NpuProcess, NpuReading, NpuSensor, Vnpu, VnpuTemplate,
 };
+
+use serde_json::json;
 
 /// Compares what is read of a sample with what it says.
 type Check = fn(&str);
@@ -525,6 +528,13 @@ fn templates_310p3(page: &str) {
         },
     );
     assert_eq!(parse_templates(page), Ok(expected.to_vec()));
+    // Each can be asked for.
+    for template in expected {
+        let part = json!({"name": "a", "run": {"kind": "container", "image": "x"},
+            "resources": {"npus": 1, "npu_model": "310P3", "vnpu": template.name}});
+        let spec: Spec = serde_json::from_value(json!({ "parts": [part] })).unwrap();
+        assert_eq!(spec.check(), Ok(()), "{}", template.name);
+    }
 }
 
 fn certificate_950(page: &str) {

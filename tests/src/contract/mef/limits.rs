@@ -198,6 +198,8 @@ pub const CHAPTER: Chapter<MefLab> = Chapter {
                     env: std::collections::BTreeMap::new(),
                     resources: Resources::default(),
                     restart: Restart::Always,
+                    liveness: None,
+                    readiness: None,
                 };
                 let spec = Spec { parts: vec![part] };
                 let make = |at: u32| {

@@ -182,6 +182,8 @@ pub fn part(name: String, run: Run) -> Part {
         env: BTreeMap::new(),
         resources: Resources::default(),
         restart: Restart::Always,
+        liveness: None,
+        readiness: None,
     }
 }
 

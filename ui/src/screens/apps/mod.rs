@@ -9,6 +9,7 @@ pub mod editor;
 mod package;
 mod page;
 mod part;
+mod probe;
 pub mod spec_text;
 mod values;
 

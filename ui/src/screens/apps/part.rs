@@ -2,15 +2,16 @@
 //!
 //! `data-test`: `part` (with `data-at`), in it `part-name`, `part-kind`, `image`, `package`, `program`, `cpu`, `cpu-limit`,
 //! `memory`, `memory-limit`, `npus`, `restart`, `args`, `env`, `ports`, `mounts`, `command`, `user`, `group`, `hardened`,
-//! `host-network`, `remove-part`; upload in `package.rs`.
+//! `host-network`, `privileged`, `devices`, `extra-hosts`, `remove-part`; probes in `probe.rs`, upload in `package.rs`.
 
 use super::{
     cells::{BoundCheck, BoundChoice, BoundField, BoundList, Cell, List},
     editor::Editor,
     package::PackageUpload,
+    probe::Probes,
     values::{
-        ARGS, COMMAND, CPU, CPU_LIMIT, ENV, GROUP, IMAGE, KIND, MEMORY, MEMORY_LIMIT, MOUNTS, NAME, NPUS, PACKAGE,
-        PORTS, PROGRAM, RESTART, USER, container, process,
+        ARGS, COMMAND, CPU, CPU_LIMIT, DEVICES, ENV, EXTRA_HOSTS, GROUP, IMAGE, KIND, MEMORY, MEMORY_LIMIT, MOUNTS,
+        NAME, NPUS, PACKAGE, PORTS, PROGRAM, RESTART, RIGHTS, USER, container, process,
     },
 };
 use crate::{
@@ -63,6 +64,15 @@ texts! {
     HARDENED: "加固", "Hardened";
     HARDENED_HELP: "只读根文件系统、无特权能力、不提权、不以 root 运行。", "Read-only root, no capabilities, no new privileges, never root.";
     HOST_NETWORK: "使用主机网络", "Use the node's network";
+    PRIVILEGED: "特权", "Privileged";
+    PRIVILEGED_HELP: "拥有节点的全部能力和设备，不能与加固同用。", "All capabilities and devices of the node; not together with hardened.";
+    DEVICES_WORD: "设备", "Devices";
+    HOST_DEVICE: "主机设备，如 /dev/video0", "Device of the node, as /dev/video0";
+    CONTAINER_DEVICE: "容器内路径（默认相同）", "Path inside (the same)";
+    RIGHTS_WORD: "权限", "Rights";
+    EXTRA_HOSTS_WORD: "附加主机名", "Extra host names";
+    HOST_NAME: "主机名", "Host name";
+    ADDRESS: "IP 地址", "IP address";
     REMOVE: "移除“{name}”", "Remove “{name}”";
 }
 
@@ -95,6 +105,25 @@ const MOUNTS_LIST: List = List {
     ],
     ..MOUNTS
 };
+
+const DEVICES_LIST: List = List {
+    cells: &[
+        Cell::Text(HOST_DEVICE),
+        Cell::Text(CONTAINER_DEVICE),
+        Cell::OneOf(RIGHTS_WORD, RIGHTS),
+    ],
+    ..DEVICES
+};
+const EXTRA_HOSTS_LIST: List = List {
+    cells: &[Cell::Text(HOST_NAME), Cell::Text(ADDRESS)],
+    ..EXTRA_HOSTS
+};
+
+fn set_privileged(part: &mut Part, on: bool) {
+    if let Run::Container(container) = &mut part.run {
+        container.privileged = on;
+    }
+}
 
 fn set_hardened(part: &mut Part, on: bool) {
     if let Run::Container(container) = &mut part.run {
@@ -159,6 +188,7 @@ pub fn PartForm(editor: Editor, at: usize) -> impl IntoView {
             </Show>
             <Resources editor=editor at=at/>
             <BoundChoice editor=editor at=at scalar=RESTART label=RESTART_WORD options=restarts test="restart"/>
+            <Probes editor=editor at=at/>
             <Show when=move || is_container.get()>
                 <BoundCheck
                     editor=editor
@@ -180,6 +210,17 @@ pub fn PartForm(editor: Editor, at: usize) -> impl IntoView {
                 <details>
                     <summary>{MORE.t()}</summary>
                     <div class="form">
+                        <BoundCheck
+                            editor=editor
+                            at=at
+                            read=|part| container(part).is_some_and(|container| container.privileged)
+                            put=set_privileged
+                            label=PRIVILEGED
+                            help=PRIVILEGED_HELP
+                            test="privileged"
+                        />
+                        <BoundList editor=editor at=at list=DEVICES_LIST label=DEVICES_WORD field="devices" test="devices"/>
+                        <BoundList editor=editor at=at list=EXTRA_HOSTS_LIST label=EXTRA_HOSTS_WORD field="extra_hosts" test="extra-hosts"/>
                         <BoundList editor=editor at=at list=COMMAND_LIST label=COMMAND_WORD field="command" test="command"/>
                         <div class="field-row">
                             <BoundField editor=editor at=at scalar=USER label=USER_WORD field="user" help=IMAGES_OWN test="user"/>

@@ -57,17 +57,41 @@ fn without_place(words: &str) -> String {
         .to_owned()
 }
 
+/// Fields that are not printed while nothing is set.
+const UNPRINTED: [&str; 10] = [
+    "name",
+    "host",
+    "https",
+    "liveness",
+    "readiness",
+    "privileged",
+    "devices",
+    "extra_hosts",
+    "npu_model",
+    "vnpu",
+];
+
 /// The first field that was given and is not known.
 fn unknown(given: &Value, known: &Value) -> Option<String> {
     match (given, known) {
         (Value::Object(given), Value::Object(known)) => given.iter().find_map(|(key, value)| match known.get(key) {
             Some(known) => unknown(value, known),
+            None if says_nothing(value) && UNPRINTED.contains(&key.as_str()) => None,
             None => Some(key.clone()),
         }),
         (Value::Array(given), Value::Array(known)) => {
             given.iter().zip(known).find_map(|(given, known)| unknown(given, known))
         }
         _ => None,
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
     }
 }
 
@@ -102,6 +126,8 @@ mod tests {
             env: [("A".to_owned(), "二".to_owned())].into(),
             resources: Resources::default(),
             restart: Restart::OnFailure,
+            liveness: None,
+            readiness: None,
         };
         Spec { parts: vec![part] }
     }
@@ -151,6 +177,16 @@ mod tests {
         );
         assert_eq!(read("").map_err(|problem| problem.line), Err(1));
         assert!(read(&" ".repeat(TEXT_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_field_that_is_not_printed_may_be_given_all_the_same() {
+        let text = |fields: &str| {
+            format!(r#"{{"parts":[{{"name":"a","liveness":null,"run":{{"kind":"container","image":"x",{fields}}}}}]}}"#)
+        };
+        assert!(read(&text(r#""privileged":false,"devices":[]"#)).is_ok());
+        assert!(read(&text(r#""privileged":true"#)).is_ok());
+        assert!(read(&text(r#""privilegde":false"#)).is_err());
     }
 
     #[test]

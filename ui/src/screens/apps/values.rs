@@ -1,7 +1,7 @@
 //! How the values of a part read as text in its form, and back.
 
 use super::cells::{List, Scalar};
-use edgedeck_model::app::{Container, MIB, Mount, Part, Port, Process, Protocol, Restart, Run};
+use edgedeck_model::app::{Container, Device, ExtraHost, MIB, Mount, Part, Port, Process, Protocol, Restart, Run};
 use std::collections::BTreeMap;
 
 pub const NAME: Scalar = Scalar {
@@ -275,6 +275,66 @@ pub const MOUNTS: List = List {
     },
 };
 
+/// What a device may be used for, the usual first.
+pub const RIGHTS: &[&str] = &["rwm", "rw", "r", "w", "rm", "wm", "m"];
+
+pub const DEVICES: List = List {
+    key: "devices",
+    cells: &[],
+    print: |part| {
+        let row = |device: &Device| {
+            let rights = [(device.read, 'r'), (device.write, 'w'), (device.mknod, 'm')];
+            let rights = rights.into_iter().filter(|(given, _)| *given).map(|(_, right)| right);
+            vec![device.host.clone(), device.container.clone(), rights.collect()]
+        };
+        container(part)
+            .map(|container| container.devices.iter().map(row).collect())
+            .unwrap_or_default()
+    },
+    put: |part, rows| {
+        if let Run::Container(container) = &mut part.run {
+            let named = rows.iter().filter(|row| !cell(row, 0).is_empty());
+            let device = |row: &Vec<String>| {
+                let (host, inside, rights) = (cell(row, 0), cell(row, 1), cell(row, 2));
+                Device {
+                    host: host.to_owned(),
+                    // Mostly the same.
+                    container: if inside.is_empty() { host } else { inside }.to_owned(),
+                    read: rights.contains('r'),
+                    write: rights.contains('w'),
+                    mknod: rights.contains('m'),
+                }
+            };
+            container.devices = named.map(device).collect();
+        }
+        None
+    },
+};
+
+pub const EXTRA_HOSTS: List = List {
+    key: "extra-hosts",
+    cells: &[],
+    print: |part| {
+        let row = |host: &ExtraHost| vec![host.name.clone(), host.ip.clone()];
+        container(part)
+            .map(|container| container.extra_hosts.iter().map(row).collect())
+            .unwrap_or_default()
+    },
+    put: |part, rows| {
+        if let Run::Container(container) = &mut part.run {
+            let named = rows
+                .iter()
+                .filter(|row| !cell(row, 0).is_empty() || !cell(row, 1).is_empty());
+            let host = |row: &Vec<String>| ExtraHost {
+                name: cell(row, 0).to_owned(),
+                ip: cell(row, 1).to_owned(),
+            };
+            container.extra_hosts = named.map(host).collect();
+        }
+        None
+    },
+};
+
 /// The form does not show names: an entry keeps its own, by its place as long as there are as many, else by what it
 /// says.
 fn keep_names<T: Clone>(old: &[T], new: &mut [T], same: impl Fn(&T, &T) -> bool, name: impl Fn(&mut T) -> &mut String) {
@@ -315,7 +375,7 @@ pub fn restart_key(restart: Restart) -> &'static str {
     }
 }
 
-fn cell(row: &[String], at: usize) -> &str {
+pub fn cell(row: &[String], at: usize) -> &str {
     row.get(at).map_or("", |text| text.trim())
 }
 
@@ -330,7 +390,7 @@ fn firsts(rows: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-fn take<T>(read: Option<T>, into: &mut T) -> bool {
+pub fn take<T>(read: Option<T>, into: &mut T) -> bool {
     match read {
         Some(value) => {
             *into = value;
@@ -345,7 +405,7 @@ fn print_number(value: u32) -> String {
     if value == 0 { String::new() } else { value.to_string() }
 }
 
-fn read_number(text: &str) -> Option<u32> {
+pub fn read_number(text: &str) -> Option<u32> {
     let text = text.trim();
     if text.is_empty() { Some(0) } else { text.parse().ok() }
 }
@@ -458,6 +518,20 @@ mod tests {
 
         assert_eq!((MOUNTS.put)(&mut part, &[row(&["/data", "/in", "rw"])]), None);
         assert_eq!((MOUNTS.print)(&part), vec![row(&["/data", "/in", "rw"])]);
+
+        let devices = [row(&["/dev/video0", "", "rw"]), row(&["", "", "rwm"])];
+        assert_eq!((DEVICES.put)(&mut part, &devices), None);
+        assert_eq!((DEVICES.print)(&part), vec![row(&["/dev/video0", "/dev/video0", "rw"])]);
+        for rights in RIGHTS {
+            let devices = [row(&["/dev/a", "/dev/b", rights])];
+            assert_eq!((DEVICES.put)(&mut part, &devices), None);
+            assert_eq!((DEVICES.print)(&part), devices);
+        }
+        assert_eq!(
+            (EXTRA_HOSTS.put)(&mut part, &[row(&["db", "10.0.0.1"]), row(&["", ""])]),
+            None
+        );
+        assert_eq!((EXTRA_HOSTS.print)(&part), vec![row(&["db", "10.0.0.1"])]);
 
         assert_eq!((ARGS.put)(&mut part, &[row(&["a b"]), row(&[""])]), None);
         assert_eq!(part.args, ["a b", ""]);

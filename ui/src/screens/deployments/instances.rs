@@ -46,7 +46,7 @@ pub fn why(placement: &Placement) -> String {
     let sentences = placement
         .parts
         .iter()
-        .filter_map(|part| text::part_sentence(part, lang()));
+        .filter_map(|part| text::part_sentence(part, lang()).or_else(|| text::part_health(part, lang())));
     sentences.collect::<Vec<_>>().join(lang().pick("；", "; "))
 }
 
@@ -57,6 +57,11 @@ fn state_of(placement: &Placement) -> InstanceState {
 
 fn restarts(placement: &Placement) -> u32 {
     placement.parts.iter().map(|part| part.restarts).sum()
+}
+
+/// The state in words, with its readiness. Tracked.
+fn state_word(placement: &Placement) -> String {
+    text::instance_state_of(state_of(placement), &placement.parts, lang())
 }
 
 /// The exit code of the last end of each part that has ended.
@@ -88,7 +93,7 @@ pub fn Instances(id: DeploymentId) -> impl IntoView {
                 return true;
             }
             let node = lab(|lab| lab.node_name(placement.node));
-            let state = text::instance_state(state_of(placement), lang());
+            let state = state_word(placement);
             has_all_words(&folded(&format!("{node} {state} {}", why(placement))), &query)
         });
         Arc::new(rows)
@@ -115,16 +120,14 @@ pub fn Instances(id: DeploymentId) -> impl IntoView {
             })
             .sort(|placement| SortKey::name(&lab(|lab| lab.node_name(placement.node))))
             .share(2),
-        Column::new("state", STATE, 120, |row: &Arc<Placement>| {
-            text::instance_state(state_of(row), lang()).to_owned()
-        })
-        .view(|row| {
-            let (of_sign, of_word) = (row.clone(), row.clone());
-            let sign = Signal::derive(move || sign_of_instance(state_of(&of_sign)));
-            let word = Signal::derive(move || text::instance_state(state_of(&of_word), lang()).to_owned());
-            view! { <StateBadge sign=sign word=word/> }
-        })
-        .sort(|row| SortKey::number(Some(untrack(|| state_of(row)) as u8))),
+        Column::new("state", STATE, 150, |row: &Arc<Placement>| state_word(row))
+            .view(|row| {
+                let (of_sign, of_word) = (row.clone(), row.clone());
+                let sign = Signal::derive(move || sign_of_instance(state_of(&of_sign)));
+                let word = Signal::derive(move || state_word(&of_word));
+                view! { <StateBadge sign=sign word=word/> }
+            })
+            .sort(|row| SortKey::number(Some(untrack(|| state_of(row)) as u8))),
         Column::new("why", WHY, 260, |row: &Arc<Placement>| why(row))
             .view(|row| {
                 let (text, title) = (row.clone(), row.clone());

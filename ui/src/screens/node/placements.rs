@@ -44,7 +44,8 @@ pub fn Placements(id: NodeId) -> impl IntoView {
             (name, format!("{app} {label}").trim().to_owned())
         });
         let state = placement.state;
-        let word = Signal::derive(move || text::instance_state(state, lang()).to_owned());
+        let parts = placement.parts.clone();
+        let word = Signal::derive(move || text::instance_state_of(state, &parts, lang()));
         let restarts: u32 = placement.parts.iter().map(|part| part.restarts).sum();
         let exits: Vec<String> = placement
             .parts
@@ -63,7 +64,7 @@ pub fn Placements(id: NodeId) -> impl IntoView {
             placement
                 .parts
                 .iter()
-                .filter_map(|part| text::part_sentence(part, lang()))
+                .filter_map(|part| text::part_sentence(part, lang()).or_else(|| text::part_health(part, lang())))
                 .collect::<Vec<_>>()
                 .join(" ")
         };

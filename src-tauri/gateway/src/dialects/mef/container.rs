@@ -292,7 +292,7 @@ impl Container {
                 user: who(self.user),
                 group: who(self.group),
                 hardened: true,
-                host_network: false,
+                ..Image::default()
             }),
             args: self.args.clone().unwrap_or_default(),
             env: self
@@ -307,18 +307,26 @@ impl Container {
                 memory_bytes: bytes(self.mem_request),
                 memory_limit_bytes: bytes(self.mem_limit.unwrap_or(self.mem_request)),
                 npus: self.npu.and_then(|npu| u32::try_from(npu).ok()).unwrap_or_default(),
+                ..Resources::default()
             },
             restart: Restart::Always,
+            liveness: None,
+            readiness: None,
         }
     }
 
     /// A part that is one container, in MEF's form. What MEF has no word for (a process, the node's network, writable
-    /// mounts) has none; a name that is missing is derived.
+    /// mounts, probes, devices …) has none; a name that is missing is derived.
     fn of(part: &Part) -> Option<Self> {
         let Run::Container(container) = &part.run else {
             return None;
         };
         if container.host_network || container.mounts.iter().any(|mount| !mount.read_only) {
+            return None;
+        }
+        let has_more = container.privileged || !container.devices.is_empty() || !container.extra_hosts.is_empty();
+        let is_probed = part.liveness.is_some() || part.readiness.is_some();
+        if has_more || is_probed || part.resources.npu_model.is_some() || part.resources.vnpu.is_some() {
             return None;
         }
         let (image, version) = split_reference(&container.image);

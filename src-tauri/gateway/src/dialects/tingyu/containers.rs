@@ -280,6 +280,8 @@ async fn create_one(engine: &Engine, actor: &Actor, given: &Given, name: &str) -
         env: BTreeMap::new(),
         resources: Resources::default(),
         restart: Restart::Always,
+        liveness: None,
+        readiness: None,
     };
     given.apply(engine, &mut part)?;
     let (spec, target) = (Spec { parts: vec![part] }, Target::Nodes(vec![node.id]));
