@@ -467,7 +467,9 @@ impl Engine {
                 Single::Named(name) => {
                     let named = "WHERE name = ?1 AND wanted <> 'gone'";
                     match row::select::<Deployment>(connection, named, [name])?.first() {
-                        Some(deployment) if is_single(deployment) => placements_of(connection, deployment.id)?,
+                        Some(deployment) if is_single(connection, deployment.id)? => {
+                            placements_of(connection, deployment.id)?
+                        }
                         _ => Vec::new(),
                     }
                 }
@@ -475,8 +477,8 @@ impl Engine {
             };
             let mut found = Vec::new();
             for placement in placements.into_iter().filter(|one| one.wanted != Wanted::Gone) {
-                let deployment = get(connection, placement.deployment)?;
-                if is_single(&deployment) {
+                if is_single(connection, placement.deployment)? {
+                    let deployment = get(connection, placement.deployment)?;
                     let version = apps::version(connection, placement.version)?;
                     found.push((deployment, placement, version));
                 }
@@ -650,8 +652,11 @@ fn check_group(connection: &Connection, group: GroupId, app: AppId, caps: &Caps)
     caps::check("deployment", caps.deployments_per_group, 1, || Ok(present.len() as u64))
 }
 
-fn is_single(deployment: &Deployment) -> bool {
-    matches!(&deployment.target, Target::Nodes(nodes) if nodes.len() == 1)
+/// Whether a deployment aims at one node alone, from an index.
+fn is_single(connection: &Connection, id: DeploymentId) -> Result<bool> {
+    let sql = "SELECT 1 FROM deployment INDEXED BY deployment_single \
+               WHERE id = ?1 AND json_array_length(doc, '$.target.nodes') = 1";
+    Ok(connection.prepare_cached(sql)?.exists([id.0])?)
 }
 
 /// A deployment that is not being undeployed.

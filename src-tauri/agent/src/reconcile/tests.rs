@@ -901,7 +901,7 @@ fn wish(generation: u64, list: &[(u8, u8, bool, u8)]) -> Desired {
             ],
             2 => vec![process("a", &digit, Restart::Always)],
             3 => vec![probed(container("a", &format!("x:{version}"), Restart::Always), 2)],
-            _ => vec![probed(process("a", &digit, Restart::OnFailure), 1)],
+            _ => vec![probed(process("a", &digit, Restart::Always), 1)],
         };
         let wanted = if *running { Wanted::Running } else { Wanted::Stopped };
         by_placement.insert(
