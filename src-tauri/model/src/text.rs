@@ -125,12 +125,12 @@ pub fn job_title(job: &Job, lang: Lang) -> String {
     let step = pick(
         lang,
         match rollout.step {
-            Step::Create => ("创建部署", "Create deployment"),
-            Step::Update => ("更新部署", "Update deployment"),
-            Step::Start => ("启动部署", "Start deployment"),
-            Step::Stop => ("停止部署", "Stop deployment"),
-            Step::Restart => ("重启部署", "Restart deployment"),
-            Step::Delete => ("移除部署", "Remove deployment"),
+            Step::Create => ("部署", "Deploy"),
+            Step::Update => ("更新", "Update"),
+            Step::Start => ("启动", "Start"),
+            Step::Stop => ("停止", "Stop"),
+            Step::Restart => ("重启", "Restart"),
+            Step::Delete => ("移除", "Remove"),
         },
     );
     format!("{step} {}", rollout.name)

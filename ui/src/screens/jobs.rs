@@ -108,7 +108,7 @@ pub fn Jobs() -> impl IntoView {
         Column::new("state", STATE, 110, |job: &Arc<Job>| {
             text::job_state(job.state, lang()).to_owned()
         }),
-        Column::new("nodes", NODES, 190, |job: &Arc<Job>| counts(job)).share(2),
+        Column::new("nodes", NODES, 150, |job: &Arc<Job>| counts(job)).share(2),
         Column::new("progress", PROGRESS, 90, |job: &Arc<Job>| {
             format!("{} %", job.progress())
         })
