@@ -373,22 +373,7 @@ impl Engine {
             if let Target::Group(group) = body.target {
                 check_group(tx, group, app.id, &rules.caps)?;
             }
-            let now = tx.now();
-            let mut deployment = Deployment {
-                id: DeploymentId(Uuid::now_v7()),
-                rev: 0,
-                name: body.name,
-                app: app.id,
-                version: version.id,
-                previous: None,
-                target: body.target,
-                wanted: Wanted::Running,
-                job: None,
-                created_at: now,
-                updated_at: now,
-            };
-            create(tx, &actor, &mut deployment, &rules)?;
-            Ok(deployment)
+            create(tx, &actor, body.name, &version, body.target, &rules)
         });
         Ok(deployment.await?)
     }
@@ -411,22 +396,7 @@ impl Engine {
         let deployment = self.store.write(move |tx| {
             is_free(tx, &name)?;
             let version = apps::create_inline(tx, &name, spec)?;
-            let now = tx.now();
-            let mut deployment = Deployment {
-                id: DeploymentId(Uuid::now_v7()),
-                rev: 0,
-                name,
-                app: version.app,
-                version: version.id,
-                previous: None,
-                target,
-                wanted: Wanted::Running,
-                job: None,
-                created_at: now,
-                updated_at: now,
-            };
-            create(tx, &actor, &mut deployment, &rules)?;
-            Ok(deployment)
+            create(tx, &actor, name, &version, target, &rules)
         });
         Ok(deployment.await?)
     }
@@ -676,14 +646,36 @@ fn is_free(connection: &Connection, name: &str) -> Result<()> {
 }
 
 /// Wants a new deployment on all nodes that it is aimed at.
-fn create(tx: &mut Tx<'_>, actor: &Actor, deployment: &mut Deployment, rules: &Rules) -> Result<()> {
+fn create(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    name: String,
+    version: &Version,
+    target: Target,
+    rules: &Rules,
+) -> Result<Deployment> {
+    let now = tx.now();
+    let mut deployment = Deployment {
+        id: DeploymentId(Uuid::now_v7()),
+        rev: 0,
+        name,
+        app: version.app,
+        version: version.id,
+        previous: None,
+        target,
+        wanted: Wanted::Running,
+        job: None,
+        created_at: now,
+        updated_at: now,
+    };
     for node in aimed(tx, &deployment.target)? {
-        tx.place(deployment, &fleet::get(tx, node)?, rules)?;
+        tx.place(&deployment, &fleet::get(tx, node)?, rules)?;
     }
     let placements = placements_of(tx, deployment.id)?;
-    tx.begin_rollout(actor, deployment, Step::Create, &placements)?;
-    tx.put(deployment)?;
-    tx.audit(actor, "deployment.create", &deployment.name)
+    tx.begin_rollout(actor, &mut deployment, Step::Create, &placements)?;
+    tx.put(&mut deployment)?;
+    tx.audit(actor, "deployment.create", &deployment.name)?;
+    Ok(deployment)
 }
 
 /// Brings a deployment's placements to its version and to what is wanted of it; a restart replaces what runs by the same.

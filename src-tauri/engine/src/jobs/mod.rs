@@ -17,7 +17,7 @@ use crate::{
 use edgedeck_model::{
     JobId, NodeId, Problem, Time,
     api::{Page, PageQuery},
-    job::{Job, JobItem, JobKind, JobState, NODES_MAX},
+    job::{ItemState, Job, JobItem, JobKind, JobState, NODES_MAX},
     name,
     node::Node,
     software::Source,
@@ -32,10 +32,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Jobs that are over and kept; the oldest go.
-const KEPT: u32 = 2_000;
+const KEPT: usize = 2_000;
 
 /// Items of all jobs that are kept; the oldest go.
-const ITEMS_KEPT: u32 = 200_000;
+const ITEMS_KEPT: u64 = 200_000;
 
 /// The jobs that run.
 #[derive(Default)]
@@ -72,6 +72,67 @@ fn items(connection: &Connection, job: JobId, query: &PageQuery) -> Result<Vec<J
     let mut statement =
         connection.prepare_cached("SELECT doc FROM job_item WHERE job = ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
     row::documents(statement.query(params![job.0.as_bytes(), query.limit, query.offset])?)
+}
+
+/// One that waits, with so many items.
+fn new_job(actor: &Actor, kind: JobKind, items: usize, now: Time) -> Job {
+    Job {
+        id: JobId(Uuid::now_v7()),
+        rev: 0,
+        kind,
+        state: JobState::Waiting,
+        by: actor.name.clone(),
+        created_at: now,
+        started_at: None,
+        finished_at: None,
+        items: u32::try_from(items).unwrap_or(u32::MAX),
+        succeeded: 0,
+        failed: 0,
+        bytes: 0,
+        software: None,
+        rollout: None,
+        file: None,
+        file_until: None,
+    }
+}
+
+/// Ends an item of a job, and counts it there.
+fn end_item(job: &mut Job, item: &mut JobItem, outcome: std::result::Result<Done, Problem>, now: Time) {
+    item.finished_at = Some(now);
+    match outcome {
+        Ok(done) => {
+            item.state = ItemState::Succeeded;
+            item.progress = 100;
+            item.bytes = done.bytes;
+            item.sha256 = done.sha256;
+            job.succeeded += 1;
+            job.bytes += done.bytes;
+        }
+        Err(problem) => {
+            item.state = ItemState::Failed;
+            item.problem = Some(tame(problem));
+            job.failed += 1;
+        }
+    }
+}
+
+/// Jobs of these kinds that are over and too many to be kept: the oldest. `kinds` is a condition of SQL.
+fn too_many(connection: &Connection, kinds: &str, kept: usize) -> Result<Vec<JobId>> {
+    let sql = format!(
+        "SELECT id, doc ->> '$.items' FROM job WHERE {kinds} AND state IN ('succeeded', 'partly', 'failed', 'stopped') \
+         ORDER BY created_at DESC"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    let (mut jobs, mut items, mut old) = (0, 0, Vec::new());
+    while let Some(row) = rows.next()? {
+        jobs += 1;
+        items += row.get::<_, u64>(1)?;
+        if jobs > kept || items > ITEMS_KEPT {
+            old.push(JobId(row.get(0)?));
+        }
+    }
+    Ok(old)
 }
 
 /// Ends a job whose items all have.
@@ -142,22 +203,8 @@ impl Tx<'_> {
             return Err(Problem::invalid("nodes", "job-nodes").into());
         }
         let mut job = Job {
-            id: JobId(Uuid::now_v7()),
-            rev: 0,
-            kind,
-            state: JobState::Waiting,
-            by: actor.name.clone(),
-            created_at: self.now(),
-            started_at: None,
-            finished_at: None,
-            items: u32::try_from(nodes.len()).unwrap_or(u32::MAX),
-            succeeded: 0,
-            failed: 0,
-            bytes: 0,
             software,
-            rollout: None,
-            file: None,
-            file_until: None,
+            ..new_job(actor, kind, nodes.len(), self.now())
         };
         for (place, id) in nodes.iter().enumerate() {
             let node = row::get::<Node>(self, id.0)?.ok_or_else(|| Problem::not_found("node").with("node", id))?;
@@ -175,17 +222,15 @@ impl Tx<'_> {
 
     /// Forgets the oldest jobs that are over.
     fn prune_jobs(&mut self) -> Result<()> {
-        let over = "WHERE state IN ('succeeded', 'partly', 'failed', 'stopped') AND kind <> 'deploy' \
-                    ORDER BY created_at DESC";
-        let (mut jobs, mut items) = (0, 0);
-        for job in row::select::<Job>(self, over, [])? {
-            jobs += 1;
-            items += job.items;
-            if jobs <= KEPT && items <= ITEMS_KEPT {
-                continue;
-            }
-            self.execute("DELETE FROM job_item WHERE job = ?1", [job.id.0.as_bytes()])?;
-            self.delete::<Job>(job.id.0)?;
+        let old = too_many(self, "kind <> 'deploy'", KEPT)?;
+        self.forget_jobs(&old)
+    }
+
+    fn forget_jobs(&mut self, jobs: &[JobId]) -> Result<()> {
+        for job in jobs {
+            self.prepare_cached("DELETE FROM job_item WHERE job = ?1")?
+                .execute([job.0.as_bytes()])?;
+            self.delete::<Job>(job.0)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Changes of deployments as jobs. Nothing runs for them: their nodes tell how a change came out, and that ends an item.
 
-use super::{ITEMS_KEPT, finish, tame};
+use super::{Done, end_item, finish, new_job};
 use crate::{
     Actor, Engine,
     error::Result,
@@ -59,26 +59,14 @@ impl Tx<'_> {
     ) -> Result<()> {
         let now = self.now();
         let mut job = Job {
-            id: JobId(Uuid::now_v7()),
-            rev: 0,
-            kind: JobKind::Deploy,
             state: JobState::Running,
-            by: actor.name.clone(),
-            created_at: now,
             started_at: Some(now),
-            finished_at: None,
-            items: u32::try_from(placements.len()).unwrap_or(u32::MAX),
-            succeeded: 0,
-            failed: 0,
-            bytes: 0,
-            software: None,
             rollout: Some(Rollout {
                 deployment: deployment.id,
                 name: deployment.name.clone(),
                 step,
             }),
-            file: None,
-            file_until: None,
+            ..new_job(actor, JobKind::Deploy, placements.len(), now)
         };
         for (place, placement) in placements.iter().enumerate() {
             let node = row::get::<Node>(self, placement.node.0)?;
@@ -134,19 +122,7 @@ impl Tx<'_> {
 
     fn end_rollout(&mut self, id: JobId, mut item: JobItem, outcome: std::result::Result<(), Problem>) -> Result<()> {
         let (now, mut job) = (self.now(), super::job(self, id)?);
-        item.finished_at = Some(now);
-        match outcome {
-            Ok(()) => {
-                item.state = ItemState::Succeeded;
-                item.progress = 100;
-                job.succeeded += 1;
-            }
-            Err(problem) => {
-                item.state = ItemState::Failed;
-                item.problem = Some(tame(problem));
-                job.failed += 1;
-            }
-        }
+        end_item(&mut job, &mut item, outcome.map(|()| Done::default()), now);
         self.put_item(id, &item)?;
         if job.succeeded + job.failed >= job.items {
             finish(&mut job, now);
@@ -186,31 +162,12 @@ impl Engine {
 
     /// Forgets the oldest changes of deployments that are over.
     pub(crate) async fn retain_rollouts(&self) -> Result<()> {
-        let sql = "SELECT id, doc ->> '$.items' FROM job WHERE kind = 'deploy' AND state <> 'running' \
-                   ORDER BY created_at DESC";
-        let old: Vec<Uuid> = self.store.read(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query([])?;
-            let (mut jobs, mut items, mut old) = (0, 0_u64, Vec::new());
-            while let Some(row) = rows.next()? {
-                jobs += 1;
-                items += row.get::<_, u64>(1)?;
-                if jobs > KEPT || items > u64::from(ITEMS_KEPT) {
-                    old.push(row.get(0)?);
-                }
-            }
-            Ok(old)
-        })?;
+        let old = self
+            .store
+            .read(|connection| super::too_many(connection, "kind = 'deploy'", KEPT))?;
         for some in old.chunks(500) {
             let some = some.to_vec();
-            let forgotten = self.store.write(move |tx| {
-                for id in some {
-                    tx.execute("DELETE FROM job_item WHERE job = ?1", [id.as_bytes()])?;
-                    tx.delete::<Job>(id)?;
-                }
-                Ok(())
-            });
-            forgotten.await?;
+            self.store.write(move |tx| tx.forget_jobs(&some)).await?;
         }
         Ok(())
     }

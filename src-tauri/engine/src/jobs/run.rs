@@ -1,6 +1,6 @@
 //! Running a job to its end, node by node.
 
-use super::{Done, finish, tame};
+use super::{Done, finish};
 use crate::{Actor, Engine, error::Result};
 use edgedeck_model::{
     JobId, NodeId, Problem,
@@ -67,22 +67,7 @@ impl Engine {
                 let (Some(mut item), mut job) = (super::item(tx, id, node)?, super::job(tx, id)?) else {
                     return Ok(());
                 };
-                item.finished_at = Some(tx.now());
-                match outcome {
-                    Ok(done) => {
-                        item.state = ItemState::Succeeded;
-                        item.progress = 100;
-                        item.bytes = done.bytes;
-                        item.sha256 = done.sha256;
-                        job.succeeded += 1;
-                        job.bytes += done.bytes;
-                    }
-                    Err(problem) => {
-                        item.state = ItemState::Failed;
-                        item.problem = Some(tame(problem));
-                        job.failed += 1;
-                    }
-                }
+                super::end_item(&mut job, &mut item, outcome, tx.now());
                 tx.put_item(id, &item)?;
                 tx.put(&mut job)
             })
